@@ -1,0 +1,184 @@
+"""Sample contexts of every template: invented people and companies, all facts told, then each way a fact may be absent.
+
+`vipflow check` renders every template with them, and so do the tests. Dates follow `vip-2024`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Context = Mapping[str, Any]
+
+_RESELLER = {"name": "Atelier Numérique", "phone": "01 99 00 12 00", "signature": "L’équipe licences\nAtelier Numérique, Nantes"}
+_MANAGER = {"name": "Hélène Marchetti", "email": "helene.marchetti@atelier-numerique.example", "phone": "01 99 00 12 34"}
+_CUSTOMER = {
+    "company": "Studio Kerguelen",
+    "reference": "C-7K3F-9QTD",
+    "vip_number": "4D92A7C61B0E5F38",
+    "vip_number_provisional": False,
+}
+_LINES = [
+    {"product": "Photoshop for Teams", "sku": "65305156CA01A12", "quantity": 5},
+    {"product": "Creative Cloud All Apps for Teams", "sku": "65304579CA01A12", "quantity": 12},
+    {"product": "Acrobat Pro for Teams", "sku": "65304521CA01A12", "quantity": 1},
+]
+_SOME = [{"product": "Creative Cloud All Apps for Teams", "sku": "65304579CA01A12", "quantity": 10}]
+
+_TO_CUSTOMER = {"customer": _CUSTOMER, "person": {"name": "Camille Le Goff"}, "reseller": _RESELLER, "manager": _MANAGER}
+_TO_MANAGER = {**_TO_CUSTOMER, "person": {"name": "Hélène Marchetti"}}
+_AUTHORIZATION = {"reference": "PA-4M2X-8TQH", "po_number": "BC-2025-0118", "lines": _LINES}
+_RETURN = {"reference": "R-8C5N-2WKE", "order_number": "7023914456", "lines": [_LINES[0]]}
+_MEMBERSHIP = {"reference": "C-7K3F-9QTD", "anniversary": "2026-03-14", "licences": _LINES}
+_INVITATION = {"reference": "C-7K3F-9QTD"}
+_LATE = {"due_on": "2025-03-16", "suspended_from": "2025-04-01"}
+_WINDOW = {"window_opens": "2026-02-12", "window_closes": "2026-03-14"}
+_ORDER = {
+    "created_on": "2025-03-02",
+    "due_on": "2025-03-16",
+    "expires_at": None,
+    "seat_duration": {"unit": "months", "count": 11},
+}
+
+FACTS: Mapping[str, Context] = {
+    "invitation": {**_TO_CUSTOMER, **_INVITATION, "anniversary": "2026-09-01", "expires_on": "2025-05-31"},
+    "invitation_reminder": {**_TO_CUSTOMER, **_INVITATION, "sent_on": "2025-03-01", "expires_on": "2025-05-31"},
+    "products_added": {
+        **_TO_CUSTOMER,
+        **_AUTHORIZATION,
+        "created_on": "2025-03-02",
+        "due_on": "2025-03-16",
+        "expires_at": None,
+        "accepted": True,
+    },
+    "payment_reminder": {**_TO_CUSTOMER, **_AUTHORIZATION, **_LATE},
+    "payment_overdue": {**_TO_CUSTOMER, **_AUTHORIZATION, **_LATE},
+    "deactivation_notice": {**_TO_CUSTOMER, **_AUTHORIZATION, **_LATE},
+    "licences_deactivated": {**_TO_CUSTOMER, **_AUTHORIZATION, **_LATE, "confirmed": False},
+    "payment_received": {**_TO_CUSTOMER, **_AUTHORIZATION, "paid_on": "2025-03-12"},
+    "authorization_cancelled": {**_TO_CUSTOMER, **_AUTHORIZATION, "cancelled_on": "2025-03-05"},
+    "authorization_expired": {**_TO_CUSTOMER, **_AUTHORIZATION, "expires_at": "2025-03-09T13:05:00Z"},
+    "return_approved": {**_TO_CUSTOMER, **_RETURN, "decided_on": "2025-04-01"},
+    "return_refused": {
+        **_TO_CUSTOMER,
+        **_RETURN,
+        "decided_on": "2025-04-01",
+        "explanation": "Order accepted more than 14 days ago.",
+    },
+    "renewal_coming": {**_TO_CUSTOMER, **_MEMBERSHIP, **_WINDOW, "renews_by_itself": False},
+    "renewal_open": {**_TO_CUSTOMER, **_MEMBERSHIP, **_WINDOW, "renews_by_itself": False},
+    "renewal_reminder": {**_TO_CUSTOMER, **_MEMBERSHIP, "window_closes": "2026-03-14", "renews_by_itself": False},
+    "renewal_confirmed": {**_TO_CUSTOMER, **_MEMBERSHIP, "renewed_on": "2026-02-20", "next_anniversary": "2027-03-14"},
+    "renewal_partly_confirmed": {
+        **_TO_CUSTOMER,
+        **_MEMBERSHIP,
+        "renewed_on": "2026-02-20",
+        "next_anniversary": "2027-03-14",
+        "renewed": _SOME,
+        "window_closes": "2026-03-14",
+    },
+    "licences_ending": {**_TO_CUSTOMER, **_MEMBERSHIP, "window_closes": "2026-03-14"},
+    "invitation_accepted": {**_TO_MANAGER, **_INVITATION, "accepted_on": "2025-03-04"},
+    "order_to_place": {**_TO_MANAGER, **_AUTHORIZATION, **_ORDER, "customer_paid_on": "2025-03-10"},
+    "customer_added_products": {**_TO_MANAGER, **_AUTHORIZATION, **_ORDER},
+    "authorization_late": {**_TO_MANAGER, **_AUTHORIZATION, **_LATE},
+    "deactivation_near": {**_TO_MANAGER, **_AUTHORIZATION, **_LATE},
+    "renewal_to_prepare": {**_TO_MANAGER, **_MEMBERSHIP, **_WINDOW, "renews_by_itself": False},
+    "renewal_to_follow": {**_TO_MANAGER, **_MEMBERSHIP, "window_closes": "2026-03-14"},
+    "mail_bounced": {
+        **_TO_MANAGER,
+        **_INVITATION,
+        "address": "camille.legoff@studio-kerguelen.example",
+        "subject_line": "Licences Adobe : règlement attendu le 16 mars 2025 (PA-4M2X-8TQH)",
+        "diagnosis": "550 5.1.1 mailbox unavailable",
+    },
+    "incident_opened": {
+        **_TO_MANAGER,
+        "reference": "PA-4M2X-8TQH",
+        "says": {
+            "fr": "Adobe a accepté une commande pour des licences que nous avions retirées.",
+            "en": "Adobe accepted an order for licences that we had removed.",
+        },
+        "event": "order.accept",
+        "happened_on": "2025-03-07",
+    },
+}
+"""What each template is told when everything is known."""
+
+MAY_BE_ABSENT = (
+    "po_number",
+    "order_number",
+    "explanation",
+    "anniversary",
+    "expires_on",
+    "seat_duration",
+    "customer_paid_on",
+    "suspended_from",
+    "due_on",
+    "reseller.phone",
+    "manager.phone",
+)
+"""Facts that may be null, wherever a template below does not say otherwise."""
+
+_ALWAYS_THERE: Mapping[str, frozenset[str]] = {
+    "payment_reminder": frozenset({"due_on"}),
+    "payment_overdue": frozenset({"due_on", "suspended_from"}),
+    "deactivation_notice": frozenset({"due_on", "suspended_from"}),
+    "authorization_late": frozenset({"due_on", "suspended_from"}),
+    "deactivation_near": frozenset({"due_on", "suspended_from"}),
+    **{name: frozenset({"anniversary"}) for name, facts in FACTS.items() if "licences" in facts},
+}
+
+
+def contexts(template: str) -> Mapping[str, Context]:
+    """The sample contexts of a template, each under a name that says what is special about it."""
+    return dict(_variants(template, FACTS[template]))
+
+
+def all_contexts() -> Mapping[str, Mapping[str, Context]]:
+    """The sample contexts of every template, as `check_templates` wants them."""
+    return {template: contexts(template) for template in FACTS}
+
+
+def _variants(template: str, rich: Context) -> Iterator[tuple[str, Context]]:
+    yield "everything told", rich
+    absent = [path for path in MAY_BE_ABSENT if _holds(rich, path) and path not in _ALWAYS_THERE.get(template, ())]
+    for path in absent:
+        yield f"without {path}", _changed(rich, {path: None})
+    yield "nothing optional", _changed(rich, dict.fromkeys(absent))
+    for path in ("accepted", "confirmed", "renews_by_itself", "customer.vip_number_provisional"):
+        if _holds(rich, path):
+            yield f"other {path}", _changed(rich, {path: not _at(rich, path)})
+            yield f"other {path}, nothing optional", _changed(rich, {**dict.fromkeys(absent), path: not _at(rich, path)})
+    for path in ("lines", "licences"):
+        if _holds(rich, path):
+            yield "one licence", _changed(rich, {path: [{**rich[path][0], "quantity": 1}]})
+    if "due_on" in rich and "expires_at" in rich:
+        yield "marketplace", _changed(rich, {"due_on": None, "expires_at": "2025-03-09T13:05:00Z"})
+    if "seat_duration" in rich:
+        for unit, count in (("months", 1), ("days", 1), ("days", 212)):
+            yield f"{count} {unit}", _changed(rich, {"seat_duration": {"unit": unit, "count": count}})
+
+
+def _at(context: Context, path: str) -> Any:
+    found: Any = context
+    for name in path.split("."):
+        found = found[name]
+    return found
+
+
+def _holds(context: Context, path: str) -> bool:
+    first, _, rest = path.partition(".")
+    return first in context and (_at(context, path) if rest else context[first]) is not None
+
+
+def _changed(context: Context, changes: Mapping[str, Any]) -> Context:
+    changed = copy.deepcopy(dict(context))
+    for path, value in changes.items():
+        *folders, last = path.split(".")
+        place: Any = changed
+        for name in folders:
+            place = place[name]
+        place[last] = value
+    return changed

@@ -1,0 +1,491 @@
+"""`apply`: the one road. Events and due timers come in, one transaction goes out, with everything or nothing in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from vipflow.case import Actor, Decision, Event, Incident, Refusal, Stale, Tenant
+from vipflow.clock import Clock, HostClock
+from vipflow.decide import decide
+from vipflow.engine.addresses import Target, names_in, place
+from vipflow.engine.batch import Batch, Work
+from vipflow.engine.envelope import Envelope, Verdict, check_not_ahead, decode_data
+from vipflow.engine.tenants import load_tenants
+from vipflow.engine.writing import Answered, write_batch
+from vipflow.errors import BadInput, Conflict, NotFound, VipflowError
+from vipflow.machine import Workflows
+from vipflow.policy import Policy
+from vipflow.references import reference
+from vipflow.store import work as store
+from vipflow.store.database import Database
+from vipflow.store.meta import database_now, remember_now
+from vipflow.workflow import REPORT, REQUEST, Reason, Text
+
+Answer = Verdict | VipflowError
+"""What `post` gives for each event: its verdict, or why it was rejected at the border (no verdict, the id stays free)."""
+
+TRIES = 3
+SALTS = 4
+_decode_reasons = msgspec.json.Decoder(tuple[Reason, ...]).decode
+
+
+class SweepReport(msgspec.Struct, frozen=True):
+    """What one sweep did. `more`: something may still be due."""
+
+    subjects: int
+    transitions: int
+    faults: int
+    more: bool
+
+
+class Engine:
+    """Applies events and due timers to the cases of a database. Safe to use from several threads; holds no truth of its own."""
+
+    def __init__(self, database: Database, workflows: Workflows, trade: Any, clock: Clock | None = None) -> None:
+        self.database = database
+        self.workflows = workflows
+        self.trade = trade
+        self.clock = clock if clock is not None else HostClock()
+        self._policies: dict[str, Policy] = {}
+        self._stored: set[str] = set()
+
+    # --- events ---------------------------------------------------------------------------------------------------
+
+    def post(self, tenant: int, envelopes: Sequence[Envelope]) -> list[Answer]:
+        """Applies events for one tenant in the order given, in one transaction, and answers each.
+
+        A verdict returned is on disk. An event that makes the database refuse the batch is found by halving and quarantined;
+        the others stand. Raises Busy or DatabaseUnusable where nothing was written.
+        """
+        if not envelopes:
+            return []
+        return self._post(tenant, list(envelopes))
+
+    def _post(self, tenant: int, envelopes: list[Envelope]) -> list[Answer]:
+        for attempt in range(TRIES):
+            try:
+                return self._transact(tenant, envelopes, salt=0)
+            except IntegrityError:
+                break  # somebody was faster, or a reference collides: look again in smaller pieces
+            except DBAPIError as fault:
+                if not _worth_another_try(fault) or attempt == TRIES - 1:
+                    break
+        if len(envelopes) > 1:
+            half = len(envelopes) // 2
+            return self._post(tenant, envelopes[:half]) + self._post(tenant, envelopes[half:])
+        return [self._post_alone(tenant, envelopes[0])]
+
+    def _post_alone(self, tenant: int, envelope: Envelope) -> Answer:
+        """The event that the database refused: again with other references, else quarantined in a transaction of its own."""
+        problem: Exception | None = None
+        for salt in range(SALTS):
+            try:
+                return self._transact(tenant, [envelope], salt=salt)[0]
+            except DBAPIError as fault:
+                problem = fault
+        return self._transact(tenant, [envelope], salt=0, quarantine=problem)[0]
+
+    def _transact(self, tenant_id: int, envelopes: list[Envelope], *, salt: int, quarantine: Exception | None = None) -> list[Answer]:
+        with self.database.write() as connection:
+            batch = self.batch(connection, tenant_id, self.now(connection))
+            posting = _Posting(self, batch, envelopes, salt, quarantine)
+            answers = posting.run()
+            self._write(batch, posting.answered)
+        self._committed(batch)
+        return answers
+
+    # --- timers ---------------------------------------------------------------------------------------------------
+
+    def sweep(self, *, most: int = 1000) -> SweepReport:
+        """Fires what is due now: at most `most` timers' subjects, each with all that falls due on the way. One transaction."""
+        subjects = transitions = faults = 0
+        batches = []
+        with self.database.write() as connection:
+            now = self.now(connection)
+            due = store.due_subjects(connection, now, most)
+            by_tenant: dict[int, list[str]] = {}
+            for row in due:
+                by_tenant.setdefault(row.tenant, []).append(row.subject)
+            tenants = load_tenants(connection, self.trade, sorted(by_tenant)) if by_tenant else {}
+            for tenant_id in sorted(by_tenant):
+                batch = Batch(connection, self.workflows, self.trade, tenants[tenant_id], now, dict(self._policies))
+                batch.lock(by_tenant[tenant_id], skip_locked=True)
+                self._fire_all(batch)
+                self._write(batch, [])
+                batches.append(batch)
+                subjects += len(batch.works)
+                transitions += sum(len(w.steps) for w in batch.works.values())
+                faults += sum(len(w.faults) for w in batch.works.values())
+        for batch in batches:
+            self._committed(batch)
+        return SweepReport(subjects, transitions, faults, more=subjects > 0)
+
+    def _fire_all(self, batch: Batch) -> None:
+        waiting = list(batch.works.values())
+        while waiting:
+            waiting = [work for work in waiting if not batch.fire_due(work, batch.now)]
+            batch.load_missing()
+
+    def next_due(self) -> datetime | None:
+        """When the next timer wants to be looked at; None when nothing is armed."""
+        with self.database.read() as connection:
+            return store.next_wake(connection)
+
+    # --- parked events --------------------------------------------------------------------------------------------
+
+    def retry_parked(self, *, most: int = 500) -> int:
+        """Tries events that wait for a case once more (two transactions may have missed each other); gives how many moved on."""
+        moved = 0
+        with self.database.read() as connection:
+            tenants = store.parked_tenants(connection)
+        for tenant_id in tenants:
+            with self.database.write() as connection:
+                batch = self.batch(connection, tenant_id, self.now(connection))
+                posting = _Posting(self, batch, [], 0, None)
+                posting.retry(store.parked(connection, tenant_id, most))
+                self._write(batch, posting.answered)
+                moved += len(posting.answered)
+            self._committed(batch)
+        return moved
+
+    def expire_parked(self, *, most: int = 500) -> int:
+        """Opens an incident for each event that waited too long for a case. The event waits on: its case may still come."""
+        with self.database.write() as connection:
+            now = self.now(connection)
+            rows = store.parked_too_long(connection, now, most)
+            if not rows:
+                return 0
+            tenants = load_tenants(connection, self.trade, sorted({row.tenant for row in rows}))
+            for tenant_id, tenant in tenants.items():
+                batch = Batch(connection, self.workflows, self.trade, tenant, now, {})
+                answered = []
+                for row in (r for r in rows if r.tenant == tenant_id):
+                    envelope = envelope_from_row(self.workflows, row)
+                    batch.strangers.append((None, _waited_too_long(envelope, row.waiting_for)))
+                    verdict = Verdict(row.source, row.event_id, row.type, "parked", waiting_for=row.waiting_for)
+                    answered.append(Answered(envelope, verdict, row.received_at, None, known=True))
+                self._write(batch, answered)
+            return len(rows)
+
+    def batch(self, connection: Connection, tenant_id: int, now: datetime) -> Batch:
+        """The working memory for one tenant within the caller's transaction."""
+        tenant = load_tenants(connection, self.trade, [tenant_id])[tenant_id]
+        return Batch(connection, self.workflows, self.trade, tenant, now, dict(self._policies))
+
+    def now(self, connection: Connection) -> datetime:
+        """The instant of this unit of work: a story's clock is its own, the host's gives way to the database's (DECISIONS 26)."""
+        now = self.clock.now()
+        if self.clock.tells_a_story:
+            return now
+        now = database_now(connection, now)
+        remember_now(connection, now)
+        return now
+
+    def read_now(self, connection: Connection) -> datetime:
+        """The instant of a unit of work that only reads."""
+        now = self.clock.now()
+        return now if self.clock.tells_a_story else database_now(connection, now)
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
+    def _write(self, batch: Batch, answered: list[Answered]) -> None:
+        pinned = {w.seen[ref].policy for w in batch.works.values() if w.steps for ref in w.seen}
+        new = {id_: batch.policies[id_].to_json() for id_ in pinned - self._stored}
+        write_batch(batch, answered, new)
+
+    def _committed(self, batch: Batch) -> None:
+        """What may be remembered of a batch once it is on disk."""
+        self._policies.update(batch.policies)
+        self._stored |= {w.seen[ref].policy for w in batch.works.values() if w.steps for ref in w.seen}
+
+
+class _Posting:
+    """The events of one batch on their way through it."""
+
+    def __init__(self, engine: Engine, batch: Batch, envelopes: list[Envelope], salt: int, quarantine: Exception | None) -> None:
+        self.engine = engine
+        self.workflows = engine.workflows
+        self.batch = batch
+        self.envelopes = envelopes
+        self.salt = salt
+        self.quarantine = quarantine
+        self.answers: list[Answer | None] = [None] * len(envelopes)
+        self.answered: list[Answered] = []
+        self.settled: dict[tuple[str, str], tuple[str, Verdict]] = {}
+        """(source, id) of events answered in this batch or before it: body hash and verdict."""
+        self.parked: dict[tuple[str, str], Answered] = {}
+        self.places: dict[tuple[str, str], int] = {}
+
+    def run(self) -> list[Answer]:
+        batch = self.batch
+        self._read_inbox()
+        values: set[str] = set()
+        for envelope in self.envelopes:
+            values |= self._names_of(envelope)
+        batch.look_up(values)
+        batch.lock({f.subject for entry in batch.directory.entries.values() for f in entry.values()})
+        self._apply_all([(i, e, batch.now, False) for i, e in enumerate(self.envelopes)])
+        self._wake_parked()
+        for answered in self.parked.values():
+            self.answered.append(answered)
+        return [answer for answer in self.answers if answer is not None]
+
+    def retry(self, rows: Sequence[Any]) -> None:
+        """Takes parked rows of the inbox up again, earliest first."""
+        waiting = [(envelope_from_row(self.workflows, row), row.received_at) for row in rows]
+        values: set[str] = set()
+        for envelope, _ in waiting:
+            values |= self._names_of(envelope)
+        self.batch.look_up(values)
+        self.batch.lock({f.subject for entry in self.batch.directory.entries.values() for f in entry.values()})
+        self._apply_all([(None, envelope, received, True) for envelope, received in sorted(waiting, key=lambda w: (w[0].occurred_at, w[0].id))])
+        self._wake_parked()
+
+    def _read_inbox(self) -> None:
+        sources = sorted({e.source for e in self.envelopes})
+        ids = sorted({e.id for e in self.envelopes})
+        for row in store.received(self.batch.connection, self.batch.tenant.id, sources, ids):
+            self.settled[row.source, row.event_id] = (row.body_hash, verdict_from_row(row))
+
+    def _names_of(self, envelope: Envelope) -> set[str]:
+        machine = self.workflows[envelope.workflow]
+        try:
+            found = names_in(envelope, machine)
+        except BadInput:
+            return set()
+        for name in machine.names:
+            value = getattr(envelope.data, name.fact, None)
+            if isinstance(value, str) and value:
+                found.add(value)
+        return found
+
+    # --- the queue ------------------------------------------------------------------------------------------------
+
+    def _apply_all(self, queue: list[tuple[int | None, Envelope, datetime, bool]]) -> None:
+        """Applies events in order; one whose subject lacks a settled case waits, with all that follow for the subject."""
+        while queue:
+            later = []
+            blocked: set[str] = set()
+            for index, envelope, received_at, known in queue:
+                answer = self._answer(envelope, received_at, known, blocked)
+                if answer is None:
+                    later.append((index, envelope, received_at, known))
+                elif index is not None:
+                    self.answers[index] = answer
+                    self.places[envelope.source, envelope.id] = index
+            self.batch.load_missing()
+            queue = later
+
+    def _answer(self, envelope: Envelope, received_at: datetime, known: bool, blocked: set[str]) -> Answer | None:
+        key = (envelope.source, envelope.id)
+        if not known and key in self.settled:
+            body_hash, verdict = self.settled[key]
+            if body_hash != envelope.body_hash:
+                return Conflict(
+                    "event", f"{envelope.source}/{envelope.id}", "it was received before with another body", "send the new fact under a new id"
+                )
+            return msgspec.structs.replace(verdict, replayed=True)
+        try:
+            check_not_ahead(envelope, self.batch.now)
+            target = place(envelope, self.workflows, self.batch.directory)
+        except BadInput as wrong:
+            return wrong
+        if target.waiting_for is not None:
+            return self._park(envelope, target.waiting_for, received_at, known)
+        if target.subject is not None and target.subject in blocked:
+            return None
+        if target.subject is not None and target.subject not in self.batch.works:
+            self.batch.lock([target.subject])
+        verdict = self._decide(envelope, target, received_at)
+        if verdict is None:
+            blocked.add(str(target.subject))
+            return None
+        if isinstance(verdict, VipflowError):
+            return verdict
+        self.parked.pop(key, None)
+        expires = None
+        self.answered.append(Answered(envelope, verdict, received_at, expires, known))
+        self.settled[key] = (envelope.body_hash, verdict)
+        if key in self.places:
+            self.answers[self.places[key]] = verdict
+        return verdict
+
+    def _park(self, envelope: Envelope, waiting_for: str, received_at: datetime, known: bool) -> Answer:
+        if envelope.actor.kind == "staff":
+            collection, _, value = waiting_for.partition("/")
+            machine = self.workflows.by_collection(collection)
+            return NotFound(machine.title.en if machine is not None else collection, value)
+        verdict = Verdict(envelope.source, envelope.id, envelope.type, "parked", waiting_for=waiting_for)
+        if not known:
+            expires = received_at + self.engine.trade.parked_for(self.batch.tenant)
+            self.parked[envelope.source, envelope.id] = Answered(envelope, verdict, received_at, expires)
+            self.settled[envelope.source, envelope.id] = (envelope.body_hash, verdict)
+        return verdict
+
+    def _wake_parked(self) -> None:
+        """Events that waited for a name given in this batch, in the order in which they happened; and so on for what they open."""
+        batch = self.batch
+        while batch.announced:
+            fresh, batch.announced = sorted(batch.announced), set()
+            here = [(a.envelope, a.received_at) for a in self.parked.values() if a.verdict.waiting_for in fresh]
+            rows = store.parked_for(batch.connection, batch.tenant.id, fresh)
+            waiting = [(envelope_from_row(self.workflows, row), row.received_at, True) for row in rows]
+            waiting += [(envelope, received_at, False) for envelope, received_at in here]
+            if not waiting:
+                continue
+            values: set[str] = set()
+            for envelope, _, _ in waiting:
+                values |= self._names_of(envelope)
+                self.settled.pop((envelope.source, envelope.id), None)
+            batch.look_up(values)
+            batch.lock({f.subject for entry in batch.directory.entries.values() for f in entry.values() if f.subject not in batch.works})
+            waiting.sort(key=lambda w: (w[0].occurred_at or w[1], w[0].id))
+            self._apply_all([(None, envelope, received_at, known) for envelope, received_at, known in waiting])
+
+    # --- one event ------------------------------------------------------------------------------------------------
+
+    def _decide(self, envelope: Envelope, target: Target, received_at: datetime) -> Answer | None:
+        batch = self.batch
+        machine = self.workflows[envelope.workflow]
+        opens = envelope.event in machine.openings
+        if target.taken_by is not None:
+            return self._taken(envelope, target)
+        occurred_at = envelope.occurred_at or received_at
+        if opens and machine.is_subject:
+            salt = self.salt
+            while (ref := reference(machine.prefix, batch.tenant.key, envelope.cause, salt)) in batch.works:
+                salt += 1
+            work = batch.new_subject(ref)
+        else:
+            work = batch.works[str(target.subject)]
+            if not self._fire_before(work, occurred_at):
+                return None
+        if self.quarantine is not None:
+            return self._quarantined(envelope, work, self.quarantine)
+        event = Event(
+            machine.name, envelope.event, occurred_at, target.data if target.data is not None else envelope.data, envelope.actor,
+            envelope.cause, target.case, envelope.reason, target.given_ref,
+        )  # fmt: skip
+        if self.salt:
+            work.view = msgspec.structs.replace(work.view, salt=self.salt)
+        try:
+            outcome = batch.ask(work, lambda view: decide(self.workflows, event, view))
+        except VipflowError as wrong:
+            return self._quarantined(envelope, work, wrong)
+        except Exception as fault:  # a guard or builder that raises touches only its own event
+            return self._quarantined(envelope, work, fault)
+        if outcome is None:
+            return None
+        return self._verdict(envelope, machine.kind_of(envelope.event), work, outcome)
+
+    def _fire_before(self, work: Work, occurred_at: datetime) -> bool:
+        """What the clock concluded before the event happened comes first, however late both are recorded (PROMISES 7 and 8)."""
+        return self.batch.fire_due(work, min(occurred_at, self.batch.now))
+
+    def _verdict(self, envelope: Envelope, kind: str, work: Work, outcome: Decision | Refusal | Stale) -> Verdict:
+        if isinstance(outcome, Refusal):
+            return Verdict(envelope.source, envelope.id, envelope.type, "refused", outcome.reasons, envelope_case(envelope, work), _known(work))
+        if isinstance(outcome, Stale):
+            return Verdict(envelope.source, envelope.id, envelope.type, "stale", (), outcome.case, work.ref)
+        if kind == REQUEST:
+            taken = self._name_taken(work, outcome)
+            if taken is not None:
+                return Verdict(envelope.source, envelope.id, envelope.type, "refused", (taken,), None, _known(work))
+        if work.is_new:
+            self.batch.works[work.ref] = work
+        self.batch.keep(work, outcome, envelope.source, envelope.id)
+        first = outcome.steps[0]
+        return Verdict(envelope.source, envelope.id, envelope.type, "applied", (), first.after.ref, work.ref, first.sequence)
+
+    def _name_taken(self, work: Work, decision: Decision) -> Reason | None:
+        """For a request: an exclusive name that another case bears."""
+        for step in decision.steps:
+            machine = self.workflows[step.after.workflow]
+            for name in machine.names:
+                value = getattr(step.after.facts, name.fact)
+                if not name.exclusive or not value or (step.before is not None and getattr(step.before.facts, name.fact) == value):
+                    continue
+                others = [f for f in self.batch.directory.find(machine.collection, value) if f.ref != step.after.ref]
+                if others:
+                    return _taken_reason(value, others[0].ref)
+        return None
+
+    def _taken(self, envelope: Envelope, target: Target) -> Verdict:
+        """An opening under a reference that a case bears already: a report says again what we know, a request is refused."""
+        found = target.taken_by
+        assert found is not None
+        kind = self.workflows[envelope.workflow].kind_of(envelope.event)
+        if kind == REPORT:
+            return Verdict(envelope.source, envelope.id, envelope.type, "stale", (), found.ref, found.subject)
+        reason = _taken_reason(str(target.given_ref), found.ref)
+        return Verdict(envelope.source, envelope.id, envelope.type, "refused", (reason,), found.ref, found.subject)
+
+    def _quarantined(self, envelope: Envelope, work: Work, fault: Exception) -> Verdict:
+        problem = f"{type(fault).__name__}: {fault}".partition("\n")[0][:300]
+        says = Text(
+            f"L’événement {envelope.source}/{envelope.id} n’a pas pu être traité et attend une personne : {problem}",
+            f"The event {envelope.source}/{envelope.id} could not be processed and waits for a person: {problem}",
+        )
+        self.batch.strangers.append((_known(work), Incident("quarantined", None, envelope.type, says, envelope.cause)))
+        return Verdict(envelope.source, envelope.id, envelope.type, "quarantined", (Reason("fault", says),), None, _known(work))
+
+
+def envelope_case(envelope: Envelope, work: Work) -> str | None:
+    """The case a refused event was for, where it is one of the subject in hand."""
+    last = envelope.subject.rpartition("/")[2]
+    return last if last in work.seen else None
+
+
+def _known(work: Work) -> str | None:
+    return None if work.is_new and not work.steps else work.ref
+
+
+def verdict_from_row(row: Any) -> Verdict:
+    """The verdict that the inbox keeps."""
+    reasons = _decode_reasons(row.reasons) if row.reasons else ()
+    return Verdict(row.source, row.event_id, row.type, row.verdict, reasons, row.case_ref, row.subject_ref, row.sequence, waiting_for=row.waiting_for)
+
+
+class _Kept(msgspec.Struct):
+    body: str
+    actor: Actor
+    reason: str | None = None
+
+
+def envelope_from_row(workflows: Workflows, row: Any) -> Envelope:
+    """The event that an inbox row keeps while it waits."""
+    kept = msgspec.json.decode(row.body, type=_Kept)
+    plain = msgspec.json.decode(kept.body)
+    workflow, _, name = row.type.partition(".")
+    data = decode_data(workflows[workflow], name, plain["data"])
+    return Envelope(row.type, row.source, row.event_id, row.subject, row.occurred_at, data, kept.actor, kept.reason, row.body_hash, kept.body)
+
+
+def _taken_reason(value: str, ref: str) -> Reason:
+    return Reason(
+        "name_taken",
+        Text(f"« {value} » désigne déjà {ref}.", f"“{value}” already names {ref}."),
+        {"value": value, "case": ref},
+        Text("Choisissez une autre référence, ou agissez sur le dossier existant.", "Choose another reference, or act on the existing record."),
+    )
+
+
+def _waited_too_long(envelope: Envelope, waiting_for: str) -> Incident:
+    says = Text(
+        f"L’événement {envelope.source}/{envelope.id} ({envelope.type}) attend toujours {waiting_for}, que personne n’a créé.",
+        f"The event {envelope.source}/{envelope.id} ({envelope.type}) still waits for {waiting_for}, which nobody has created.",
+    )
+    return Incident("parked_too_long", None, envelope.type, says, f"{envelope.cause}/parked")
+
+
+def _worth_another_try(fault: DBAPIError) -> bool:
+    """A deadlock or a serialization failure: PostgreSQL undid the transaction for another's sake."""
+    return getattr(fault.orig, "sqlstate", None) in {"40001", "40P01"}
+
+

@@ -1,0 +1,312 @@
+"""The working memory of one transaction: the subjects it has locked, their cases as loaded and as they have become.
+
+A batch loads in sets, decides in memory one subject after the other, and is written once at the end by `writing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from vipflow.case import Case, Decision, DueTimer, Incident, NotLoaded, Outcome, Step, Tenant, View
+from vipflow.decide import fire, next_timer
+from vipflow.engine.addresses import Directory, Found, references_among
+from vipflow.facts import decode_facts
+from vipflow.machine import Workflows
+from vipflow.policy import Policy
+from vipflow.store import work as store
+from vipflow.store.policies import policies_by_id
+from vipflow.workflow import Text
+
+MOST_TIMERS_AT_ONCE = 500
+"""Of one subject in one batch; what is left is due in the next."""
+ERRORS_AT_MOST = 5
+"""Then a timer is quarantined (PROMISES 12)."""
+FIRST_BACKOFF = timedelta(minutes=1)
+
+_decode_tally = msgspec.json.Decoder(dict[str, int]).decode
+
+
+@dataclass
+class TimerFault:
+    """A due timer whose decision raised: tried again later, and after the fifth time by a person."""
+
+    case: str
+    name: str
+    errors: int
+    wake_at: datetime | None
+    problem: str
+
+
+@dataclass
+class Work:
+    """One subject in hand."""
+
+    view: View
+    is_new: bool
+    loaded: dict[str, Case]
+    """The cases as the database has them: what `writing` compares with."""
+    errors: dict[tuple[str, str], int] = field(default_factory=dict)
+    sleeping: set[tuple[str, str]] = field(default_factory=set)
+    """Timers not to fire now: quarantined, or backing off after an error."""
+    steps: list[tuple[Step, str | None, str | None]] = field(default_factory=list)
+    """Each with source and id of the event that caused it."""
+    incidents: list[Incident] = field(default_factory=list)
+    faults: list[TimerFault] = field(default_factory=list)
+    seen: dict[str, Case] = field(default_factory=dict)
+    """Every case of the subject as it is now, settled ones included."""
+    missing: str | None = None
+
+    @property
+    def ref(self) -> str:
+        return self.view.subject
+
+
+class Batch:
+    """Subjects of one tenant, locked by one transaction. `now` is read once for all of it."""
+
+    def __init__(
+        self, connection: Connection, workflows: Workflows, trade: Any, tenant: Tenant, now: datetime, policies: dict[str, Policy]
+    ) -> None:
+        self.connection = connection
+        self.workflows = workflows
+        self.trade = trade
+        self.tenant = tenant
+        self.now = now
+        self.policies = policies
+        self.directory = Directory()
+        self.works: dict[str, Work] = {}
+        self.new_names: list[tuple[str, str, Found, str, bool]] = []
+        """(collection, value, case, kind, exclusive) that this batch gives."""
+        self.announced: set[str] = set()
+        """`collection/value` of everything that can be called since this batch, for events that wait for it."""
+        self.strangers: list[tuple[str | None, Incident]] = []
+        """Incidents of no subject."""
+
+    # --- loading --------------------------------------------------------------------------------------------------
+
+    def look_up(self, values: Iterable[str]) -> None:
+        """Fills the directory with every case that bears one of these names."""
+        wanted = sorted(set(values))
+        if not wanted:
+            return
+        by_collection = {m.collection: m.name for m in self.workflows}
+        for row in store.named(self.connection, self.tenant.id, wanted):
+            workflow = by_collection.get(row.collection)
+            if workflow is not None:
+                self.directory.add(row.collection, row.value, Found(row.case_ref, row.subject, workflow))
+        refs = references_among(wanted)
+        if not refs:
+            return
+        for row in store.referenced(self.connection, self.tenant.id, refs):
+            machine = self.workflows.get(row.workflow)
+            if machine is not None:
+                self.directory.add(machine.collection, row.ref, Found(row.ref, row.subject, row.workflow))
+
+    def lock(self, refs: Iterable[str], *, skip_locked: bool = False) -> None:
+        """Locks subjects in key order and loads their live cases and timers. Those in hand already are left alone."""
+        wanted = sorted(set(refs) - self.works.keys())
+        if wanted:
+            self._load(store.lock_subjects(self.connection, self.tenant.id, wanted, skip_locked=skip_locked))
+
+    def look_at(self, refs: Iterable[str]) -> None:
+        """Loads subjects without locking them: for those who only think."""
+        wanted = sorted(set(refs) - self.works.keys())
+        if wanted:
+            self._load(store.subjects_of(self.connection, self.tenant.id, wanted))
+
+    def _load(self, rows: store.Rows) -> None:
+        held = [row.ref for row in rows]
+        if not held:
+            return
+        timers: dict[str, list[DueTimer]] = {}
+        sleeping: dict[str, set[tuple[str, str]]] = {}
+        errors: dict[str, dict[tuple[str, str], int]] = {}
+        subject_of: dict[str, str] = {}
+        cases: dict[str, dict[str, Case]] = {ref: {} for ref in held}
+        armed = store.timers_of(self.connection, self.tenant.id, held)
+        for row in armed:
+            timers.setdefault(row.case_ref, []).append(DueTimer(row.name, row.event, row.due_at))
+        for row in store.live_cases(self.connection, self.tenant.id, held):
+            subject_of[row.ref] = row.subject
+            cases[row.subject][row.ref] = self._case(row, timers.get(row.ref, ()))
+        for row in armed:
+            if row.errors:
+                subject = subject_of[row.case_ref]
+                errors.setdefault(subject, {})[row.case_ref, row.name] = row.errors
+            if row.wake_at is None or row.wake_at > max(self.now, row.due_at):
+                sleeping.setdefault(subject_of[row.case_ref], set()).add((row.case_ref, row.name))
+        self._load_policies({case.policy for of_subject in cases.values() for case in of_subject.values()})
+        for row in rows:
+            mine = cases[row.ref]
+            self.works[row.ref] = Work(
+                self._view(row.ref, mine, row.sequence, _decode_tally(row.tally)),
+                False,
+                dict(mine),
+                errors.get(row.ref, {}),
+                sleeping.get(row.ref, set()),
+                seen=dict(mine),
+            )
+
+    def new_subject(self, ref: str) -> Work:
+        """A subject that an event of this batch opens; kept only if it is decided so."""
+        return Work(self._view(ref, {}, 0, {}), True, {})
+
+    def load_missing(self) -> None:
+        """Loads the settled cases that decisions asked for, all in one statement."""
+        asking = {work.missing: work for work in self.works.values() if work.missing is not None}
+        if not asking:
+            return
+        for row in store.cases_of(self.connection, self.tenant.id, sorted(asking)):
+            work = self.works.get(row.subject)
+            if work is None or asking.get(row.ref) is not work:
+                continue
+            case = self._case(row, ())
+            work.loaded[row.ref] = work.seen[row.ref] = case
+        self._load_policies({case.policy for work in asking.values() for case in work.loaded.values()})
+        for ref, work in asking.items():
+            if ref not in work.seen:
+                work.view = replace(work.view, absent=work.view.absent | {ref})
+            work.view = replace(work.view, policies=self.policies)
+            work.missing = None
+
+    def load_cases(self, refs: Iterable[str]) -> None:
+        """Makes sure that these cases are `seen`, settled ones too. Their subjects must be locked."""
+        wanted = sorted({ref for ref in refs if not any(ref in work.seen for work in self.works.values())})
+        if not wanted:
+            return
+        for row in store.cases_of(self.connection, self.tenant.id, wanted):
+            work = self.works.get(row.subject)
+            if work is not None:
+                work.loaded[row.ref] = work.seen[row.ref] = self._case(row, ())
+        self._load_policies({case.policy for work in self.works.values() for case in work.loaded.values()})
+
+    def _case(self, row: Any, timers: Iterable[DueTimer]) -> Case:
+        machine = self.workflows[row.workflow]
+        facts = decode_facts(machine.facts, row.facts, row.facts_version)
+        return Case(row.ref, row.workflow, row.state, facts, row.policy, row.since, row.opened_at, row.version, tuple(timers))
+
+    def _view(self, ref: str, cases: Mapping[str, Case], sequence: int, tally: Mapping[str, int]) -> View:
+        return View(self.tenant, ref, self.workflows.subject_workflow, cases, sequence, tally, self.policies, self.trade, self.now, self.now)
+
+    def _load_policies(self, ids: set[str]) -> None:
+        unknown = sorted(ids - self.policies.keys())
+        if unknown:
+            for id_, row in policies_by_id(self.connection, unknown).items():
+                self.policies[id_] = self.trade.restore_policy(row.body)
+
+    # --- deciding -------------------------------------------------------------------------------------------------
+
+    def ask(self, work: Work, decide_it: Any) -> Outcome | None:
+        """The outcome, or None after noting which settled case must be loaded first."""
+        view = work.view
+        while True:
+            try:
+                outcome: Outcome = decide_it(view)
+            except NotLoaded as wanted:
+                known = work.seen.get(wanted.ref)
+                if known is None:
+                    work.missing = wanted.ref
+                    return None
+                view = replace(view, cases={**view.cases, wanted.ref: known})
+            else:
+                return outcome
+
+    def keep(self, work: Work, decision: Decision, source: str | None = None, event_id: str | None = None) -> None:
+        """Takes a decision into the working memory."""
+        work.view = decision.view
+        work.incidents.extend(decision.incidents)
+        for step in decision.steps:
+            work.steps.append((step, source, event_id))
+            work.seen[step.after.ref] = step.after
+            self._note_names(work, step)
+        self.policies.update({k: v for k, v in decision.view.policies.items() if k not in self.policies})
+
+    def fire_due(self, work: Work, until: datetime) -> bool:
+        """Fires the subject's timers due at or before `until`, in their order. False where a settled case must be loaded first."""
+        for _ in range(MOST_TIMERS_AT_ONCE):
+            due = self._next(work)
+            if due is None or due[1].due_at > until:
+                return True
+            case, timer = due
+            try:
+                outcome = self.ask(work, lambda view, case=case, timer=timer: fire(self.workflows, case, timer, view))
+            except Exception as fault:  # one bad record stops only itself (PROMISES 12)
+                self._note_fault(work, case, timer, fault)
+                continue
+            if outcome is None:
+                return False
+            if isinstance(outcome, Decision):
+                self.keep(work, outcome)
+            else:
+                self._note_fault(work, case, timer, RuntimeError(f"{case.workflow}.{timer.event} means nothing in state {case.state}"))
+        return True
+
+    def _next(self, work: Work) -> tuple[Case, DueTimer] | None:
+        if not work.sleeping:
+            return next_timer(work.view)
+        awake = {
+            ref: replace(case, timers=tuple(t for t in case.timers if (ref, t.name) not in work.sleeping)) for ref, case in work.view.cases.items()
+        }
+        found = next_timer(replace(work.view, cases=awake))
+        return None if found is None else (work.view.cases[found[0].ref], found[1])
+
+    def _note_fault(self, work: Work, case: Case, timer: DueTimer, fault: Exception) -> None:
+        key = (case.ref, timer.name)
+        errors = work.errors.get(key, 0) + 1
+        work.errors[key] = errors
+        work.sleeping.add(key)
+        problem = f"{type(fault).__name__}: {fault}"
+        quarantined = errors >= ERRORS_AT_MOST
+        wake_at = None if quarantined else self.now + FIRST_BACKOFF * 4 ** (errors - 1)
+        work.faults.append(TimerFault(case.ref, timer.name, errors, wake_at, problem))
+        if quarantined:
+            says = Text(
+                f"Le minuteur « {timer.name} » de {case.ref} a échoué {errors} fois et ne sera plus essayé : {problem}",
+                f"The timer “{timer.name}” of {case.ref} failed {errors} times and is not tried any more: {problem}",
+            )
+            cause = f"timer:{case.ref}/{timer.name}/{timer.due_at.isoformat()}/fault"
+            work.incidents.append(Incident("quarantined", case.ref, f"{case.workflow}.{timer.event}", says, cause))
+
+    def _note_names(self, work: Work, step: Step) -> None:
+        machine = self.workflows[step.after.workflow]
+        found = Found(step.after.ref, work.ref, machine.name)
+        if step.before is None:
+            self.directory.add(machine.collection, found.ref, found)
+            self.announced.add(f"{machine.collection}/{found.ref}")
+            if step.given_ref:
+                self._give(machine.collection, step.given_ref, found, "sender", exclusive=machine.is_subject)
+            if machine.one_per_subject and not machine.is_subject:
+                self._give(machine.collection, work.ref, found, "ours", exclusive=True)
+        if not machine.names or (step.before is not None and step.before.facts is step.after.facts):
+            return
+        for name in machine.names:
+            value = getattr(step.after.facts, name.fact)
+            if value and (step.before is None or getattr(step.before.facts, name.fact) != value):
+                exclusive = name.exclusive
+                if exclusive and any(other.ref != found.ref for other in self.directory.find(machine.collection, value)):
+                    exclusive = False
+                    self._note_taken(work, step, value)
+                self._give(machine.collection, value, found, name.kind, exclusive=exclusive)
+
+    def _note_taken(self, work: Work, step: Step, value: str) -> None:
+        says = Text(
+            f"« {value} » désigne déjà un autre dossier ; vérifiez lequel des deux le porte vraiment.",
+            f"“{value}” already names another record; check which of the two really bears it.",
+        )
+        work.incidents.append(Incident("name_taken", step.after.ref, f"{step.after.workflow}.{step.event}", says, f"{step.cause}/name"))
+
+    def _give(self, collection: str, value: str, found: Found, kind: str, *, exclusive: bool) -> None:
+        known = {f.ref for f in self.directory.find(collection, value)}
+        self.directory.add(collection, value, found)
+        self.announced.add(f"{collection}/{value}")
+        if found.ref not in known:
+            self.new_names.append((collection, value, found, kind, exclusive))
+
+

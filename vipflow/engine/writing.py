@@ -1,0 +1,241 @@
+"""A batch written down: each table once, whatever the number of events (DECISIONS 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from vipflow.case import Case, DueTimer, Incident, Step
+from vipflow.decide import next_timer, without_settled
+from vipflow.engine.batch import Batch, Work
+from vipflow.engine.envelope import Envelope, Verdict
+from vipflow.facts import changed_facts, encode_facts
+from vipflow.references import reference
+from vipflow.store import tables
+from vipflow.store.policies import PolicyRow, keep_policy
+from vipflow.store.writes import Delete, Insert, Update
+
+SUMMARY = (
+    "name name_folded email email_domain country vip_number segment anniversary owner invitation_state membership_state "
+    "pending_count late_count licence_count in_no_products in_pending in_late in_upcoming in_ready next_due next_event"
+).split()
+_EMPTY: Mapping[str, Any] = {
+    "name": "", "name_folded": "", "pending_count": 0, "late_count": 0, "licence_count": 0,
+    "in_no_products": False, "in_pending": False, "in_late": False, "in_upcoming": False, "in_ready": False,
+}  # fmt: skip
+
+_CASE = ["subject", "workflow", "state", "settled", "facts", "facts_version", "policy", "since", "opened_at", "version"]
+_TIMER = ["subject", "workflow", "event", "due_at", "wake_at", "errors", "armed_by"]
+_HISTORY = (
+    "tenant subject sequence case_ref workflow event from_state to_state facts_before facts_after timers messages policy fingerprint "
+    "effective_at recorded_at actor_kind actor reason cause source event_id note"
+).split()
+_MESSAGE = (
+    "tenant key subject case_ref workflow template audience ladder person language context created_at effective_at not_before state"
+).split()
+_INBOX = (
+    "tenant source event_id body_hash type subject occurred_at received_at verdict reasons body waiting_for expires_at case_ref subject_ref sequence"
+).split()
+_VERDICT = ["verdict", "reasons", "body", "waiting_for", "expires_at", "case_ref", "subject_ref", "sequence"]
+
+_open_subjects = Insert(tables.subjects, ["tenant", "ref", "workflow", "sequence", "tally", "opened_at", *SUMMARY])
+_update_subjects = Update(tables.subjects, key=["tenant", "ref"], set=["sequence", "tally", *SUMMARY])
+_open_cases = Insert(tables.cases, ["tenant", "ref", *_CASE])
+_update_cases = Update(tables.cases, key=["tenant", "ref"], set=["state", "settled", "facts", "facts_version", "policy", "since", "version"])
+_move_cases = Update(tables.cases, key=["tenant", "ref"], set=["state", "settled", "policy", "since", "version"])
+_disarm = Delete(tables.timers, key=["tenant", "case_ref", "name"])
+_arm = Insert(tables.timers, ["tenant", "case_ref", "name", *_TIMER])
+_back_off = Update(tables.timers, key=["tenant", "case_ref", "name"], set=["errors", "wake_at"])
+_remember = Insert(tables.history, _HISTORY)
+_queue = Insert(tables.messages, _MESSAGE)
+_name = Insert(tables.names, ["tenant", "collection", "value", "case_ref", "subject", "kind", "exclusive"])
+_receive = Insert(tables.inbox, _INBOX)
+_settle_verdicts = Update(tables.inbox, key=["tenant", "source", "event_id"], set=_VERDICT)
+_report = Insert(tables.incidents, ["tenant", "id", "subject", "case_ref", "kind", "cause", "says", "opened_at"])
+
+_json = msgspec.json.Encoder(order="sorted").encode
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """An event of the batch with its verdict, to be kept in the inbox. `known`: a row is there already (it had been parked)."""
+
+    envelope: Envelope
+    verdict: Verdict
+    received_at: datetime
+    expires_at: datetime | None = None
+    known: bool = False
+
+
+def write_batch(batch: Batch, answered: list[Answered], new_policies: Mapping[str, str]) -> None:
+    """Writes all that the batch decided. Within the transaction that locked its subjects."""
+    connection, tenant = batch.connection, batch.tenant.id
+    if new_policies:  # a handful in the life of a process
+        for id_, body in new_policies.items():
+            keep_policy(connection, PolicyRow(id_, id_.partition("@")[0], body))
+    touched = [w for w in batch.works.values() if w.steps]
+    opened, changed = [], []
+    for work in touched:
+        row = _subject_row(batch, work)
+        if work.is_new:
+            opened.append((tenant, work.ref, batch.workflows.subject_workflow, *row[:2], work.view.at, *row[2:]))
+        else:
+            changed.append((tenant, work.ref, *row))
+    _open_subjects.run(connection, opened)
+    _update_subjects.run(connection, changed)
+    _write_cases(batch, touched)
+    _write_timers(batch)
+    _remember.run(connection, [row for work in touched for row in _history_rows(batch, work)])
+    _queue.run(connection, [row for work in touched for row in _message_rows(batch, work)])
+    _name.run(connection, [(tenant, collection, value, f.ref, f.subject, kind, exclusive) for collection, value, f, kind, exclusive in batch.new_names])
+    _report.run(connection, [_incident_row(batch, subject, incident) for subject, incident in _incidents(batch)])
+    _receive.run(connection, [_inbox_row(tenant, a) for a in answered if not a.known])
+    _settle_verdicts.run(connection, [_verdict_row(tenant, a) for a in answered if a.known])
+
+
+def _subject_row(batch: Batch, work: Work) -> tuple[Any, ...]:
+    view = without_settled(batch.workflows, work.view)
+    summary = {**_EMPTY, **batch.trade.summary(view)}
+    due = next_timer(view)
+    if due is not None:
+        summary["next_due"], summary["next_event"] = due[1].due_at, f"{due[0].workflow}.{due[1].event}"
+    return (view.sequence, _json(view.tally).decode(), *(summary.get(column) for column in SUMMARY))
+
+
+def _write_cases(batch: Batch, touched: list[Work]) -> None:
+    tenant = batch.tenant.id
+    opened, changed, moved = [], [], []
+    for work in touched:
+        for ref, case in work.seen.items():
+            before = work.loaded.get(ref)
+            if before is case:
+                continue
+            machine = batch.workflows[case.workflow]
+            settled = case.state in machine.settled
+            if before is None:
+                opened.append(
+                    (
+                        tenant, ref, work.ref, case.workflow, case.state, settled, encode_facts(case.facts), machine.facts.facts_version,
+                        case.policy, case.since, case.opened_at, case.version,
+                    )
+                )  # fmt: skip
+            elif before.facts is case.facts:
+                moved.append((tenant, ref, case.state, settled, case.policy, case.since, case.version))
+            elif before.version != case.version:
+                facts = encode_facts(case.facts)
+                changed.append((tenant, ref, case.state, settled, facts, machine.facts.facts_version, case.policy, case.since, case.version))
+    _open_cases.run(batch.connection, opened)
+    _update_cases.run(batch.connection, changed)
+    _move_cases.run(batch.connection, moved)
+
+
+def _write_timers(batch: Batch) -> None:
+    tenant = batch.tenant.id
+    gone, armed, faults = [], [], []
+    for work in batch.works.values():
+        if work.steps:
+            last = {step.after.ref: step.sequence for step, _, _ in work.steps}
+            for ref, sequence in last.items():
+                before, after = work.loaded.get(ref), work.seen[ref]
+                old = {t.name: t for t in before.timers} if before is not None else {}
+                new = {t.name: t for t in after.timers}
+                gone += [(tenant, ref, name) for name, timer in old.items() if new.get(name) != timer]
+                armed += [_timer_row(tenant, work, after, timer, sequence) for name, timer in new.items() if old.get(name) != timer]
+        for fault in work.faults:
+            if any(t.name == fault.name for t in work.seen[fault.case].timers):
+                faults.append((tenant, fault.case, fault.name, fault.errors, fault.wake_at))
+    _disarm.run(batch.connection, gone)
+    _arm.run(batch.connection, armed)
+    _back_off.run(batch.connection, faults)
+
+
+def _timer_row(tenant: int, work: Work, case: Case, timer: DueTimer, sequence: int) -> tuple[Any, ...]:
+    return (tenant, case.ref, timer.name, work.ref, case.workflow, timer.event, timer.due_at, timer.due_at, 0, sequence)
+
+
+def _history_rows(batch: Batch, work: Work) -> list[tuple[Any, ...]]:
+    rows = []
+    for step, source, event_id in work.steps:
+        case, before = step.after, step.before
+        facts_before, facts_after = changed_facts(before.facts if before is not None else None, case.facts)
+        rows.append(
+            (
+                batch.tenant.id, work.ref, step.sequence, case.ref, case.workflow, step.event, before.state if before is not None else None,
+                case.state, facts_before, facts_after, timers_told(before, case), _json([m.key for m in step.messages]).decode(), case.policy,
+                batch.workflows[case.workflow].fingerprint, step.effective_at, batch.now, step.actor.kind, step.actor.name, step.reason, step.cause,
+                source, event_id, _note(step),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def timers_told(before: Case | None, after: Case) -> str:
+    """What a history row says of timers: those armed (name → event and due instant) and those dropped."""
+    old = {t.name: t for t in before.timers} if before is not None else {}
+    new = {t.name: t for t in after.timers}
+    if old == new:
+        return "{}"
+    told: dict[str, Any] = {}
+    armed = {name: (t.event, t.due_at) for name, t in new.items() if old.get(name) != t}
+    dropped = sorted(name for name in old if name not in new)
+    if armed:
+        told["armed"] = armed
+    if dropped:
+        told["dropped"] = dropped
+    return _json(told).decode()
+
+
+def _note(step: Step) -> str | None:
+    told: dict[str, Any] = {}
+    if step.note is not None:
+        told["note"] = step.note
+    if step.fired is not None:
+        told["timer"] = step.fired.name
+    if step.given_ref is not None:
+        told["given"] = step.given_ref
+    if getattr(step.data, "__struct_fields__", ()):
+        told["data"] = step.data
+    return _json(told).decode() if told else None
+
+
+def _message_rows(batch: Batch, work: Work) -> list[tuple[Any, ...]]:
+    return [
+        (
+            batch.tenant.id, m.key, work.ref, m.case, m.workflow, m.template, m.audience, m.ladder, _json(m.person).decode(), m.person.language,
+            _json(m.context).decode(), batch.now, m.effective_at, m.not_before, "waiting",
+        )
+        for step, _, _ in work.steps
+        for m in step.messages
+    ]  # fmt: skip
+
+
+def _incidents(batch: Batch) -> list[tuple[str | None, Incident]]:
+    return [(work.ref, incident) for work in batch.works.values() for incident in work.incidents] + batch.strangers
+
+
+def _incident_row(batch: Batch, subject: str | None, incident: Incident) -> tuple[Any, ...]:
+    ident = reference("N", batch.tenant.key, f"{incident.cause}|{incident.kind}|{incident.case}|{incident.event}")
+    says = _json({"event": incident.event, "fr": incident.says.fr, "en": incident.says.en}).decode()
+    return (batch.tenant.id, ident, subject, incident.case, incident.kind, incident.cause, says, batch.now)
+
+
+def _inbox_row(tenant: int, answered: Answered) -> tuple[Any, ...]:
+    envelope, verdict = answered.envelope, answered.verdict
+    return (
+        tenant, envelope.source, envelope.id, envelope.body_hash, envelope.type, envelope.subject,
+        envelope.occurred_at or answered.received_at, answered.received_at, *_verdict_columns(answered, verdict),
+    )  # fmt: skip
+
+
+def _verdict_row(tenant: int, answered: Answered) -> tuple[Any, ...]:
+    return (tenant, answered.envelope.source, answered.envelope.id, *_verdict_columns(answered, answered.verdict))
+
+
+def _verdict_columns(answered: Answered, verdict: Verdict) -> tuple[Any, ...]:
+    open_still = verdict.verdict in ("parked", "quarantined")
+    envelope = answered.envelope
+    body = _json({"body": envelope.body, "actor": envelope.actor, "reason": envelope.reason}).decode() if open_still else None
+    reasons = _json(verdict.reasons).decode() if verdict.reasons else None
+    return (verdict.verdict, reasons, body, verdict.waiting_for, answered.expires_at, verdict.case, verdict.subject, verdict.sequence)

@@ -1,0 +1,1 @@
+"""What will happen, what could happen, and why something cannot: `decide` run on copies, nothing written."""

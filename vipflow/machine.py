@@ -1,0 +1,552 @@
+"""Workflows compiled: each class read once, at load, into plain immutable tables.
+
+What could not be kept is refused here, all problems of a class at once: async guards, delays in memory, callbacks with effects,
+reserved names, timers that mean nothing in their state, follow-ups that go round.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from statemachine.transition_list import TransitionList
+
+from vipflow.case import Case
+from vipflow.days import midnight
+from vipflow.errors import WorkflowError
+from vipflow.policy import Policy, resolve
+from vipflow.workflow import Change, Email, Facts, Name, Obstacle, OnEvent, Opening, Send, Text, Timer, When, Workflow
+from vipflow.workflow import State as WorkflowState
+
+DEEPEST_CHAIN = 4
+"""Follow-ups of follow-ups: more is a design that nobody can follow (ARCHITECTURE, A workflow file)."""
+
+# They shadow a machine's own attributes or the words python-statemachine hands to callbacks.
+RESERVED = frozenset(
+    "send name id model states configuration events source target state event machine current_state current_state_value "
+    "allowed_events enabled_events is_terminated initial_state final_states start_value state_field facts settled labels names "
+    "openings changes timers emails vocabulary record_block collection prefix title".split()
+)
+_LIFECYCLE = ("on_", "before_", "after_", "prepare_")
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One way an event leads from a state; the first whose obstacles all give way is taken."""
+
+    target: str
+    unless: tuple[Obstacle, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundTimer:
+    """A timer of a state with a policy's numbers filled in. A reminder leaves its state alone."""
+
+    name: str
+    event: str
+    when: When
+    days: tuple[int, ...]
+    first: int | None
+    reminder: bool
+
+    def due_after(self, case: Case, policy: Policy, zone: ZoneInfo, later_than: datetime | None) -> datetime | None:
+        """The first due instant later than `later_than` (the first at all for None); None where there is none."""
+        if self.when.repeats:
+            return self._next_beat(case.since, zone, later_than)
+        for instant in self._instants(case.facts, policy, zone):
+            if later_than is None or instant > later_than:
+                return instant
+        return None
+
+    def anchor(self, case: Case, policy: Policy, zone: ZoneInfo) -> Any:
+        """What its due instants hang on: while this is equal, a self-transition leaves the timer as it stands."""
+        if self.when.repeats:
+            return case.since
+        if self.when.plan is not None:
+            return tuple(self._instants(case.facts, policy, zone))
+        return getattr(case.facts, self.when.fact) if self.when.fact else None
+
+    def _instants(self, facts: Any, policy: Policy, zone: ZoneInfo) -> Iterator[datetime]:
+        when = self.when
+        if when.plan is not None:
+            for day in sorted(set(when.plan(facts, policy))):
+                yield midnight(day, zone)
+            return
+        base = getattr(facts, when.fact) if when.fact else None
+        if base is None:
+            return
+        for days in sorted(when.sign * n for n in self.days):
+            if isinstance(base, datetime):
+                yield base + timedelta(days=days)
+            else:
+                yield midnight(base + timedelta(days=days), zone)
+
+    def _next_beat(self, since: datetime, zone: ZoneInfo, later_than: datetime | None) -> datetime:
+        """Beats keep the local time of day of `since` across clock changes."""
+        period = self.days[0]
+        first = self.first if self.first is not None else period
+        start = since.astimezone(zone)
+        beat = 0
+        if later_than is not None and later_than > since:
+            beat = max(0, ((later_than - since).days - first) // period - 1)
+        while True:
+            due = (start + timedelta(days=first + beat * period)).astimezone(since.tzinfo)
+            if later_than is None or due > later_than:
+                return due
+            beat += 1
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A compiled workflow. States and events are plain strings here."""
+
+    cls: type[Workflow]
+    name: str
+    collection: str
+    prefix: str
+    title: Text
+    is_subject: bool
+    one_per_subject: bool
+    facts: type[Facts]
+    states: tuple[str, ...]
+    initial: str
+    final: frozenset[str]
+    settled: frozenset[str]
+    labels: Mapping[str, Text]
+    names: tuple[Name, ...]
+    edges: Mapping[tuple[str, str], tuple[Edge, ...]]
+    events: tuple[str, ...]
+    openings: Mapping[str, Opening]
+    opening_states: Mapping[str, tuple[str, ...]]
+    changes: Mapping[str, Change]
+    pins: frozenset[str]
+    timers: Mapping[str, tuple[tuple[str, When, bool], ...]]
+    emails: tuple[Email, ...]
+    mails_on_arrival: Mapping[str, tuple[Email, ...]]
+    mails_on_event: Mapping[str, tuple[Email, ...]]
+    mails_on_event_in: Mapping[tuple[str, str], tuple[Email, ...]]
+    targets: Mapping[str, frozenset[str]]
+    passed: frozenset[tuple[str, str]]
+    """(state, event): the event belongs to what this state has left behind, and nothing leads back."""
+    vocabulary: Any
+    record_block: tuple[str, ...]
+    on_incident: str | None
+    on_bounce: str | None
+    fingerprint: str
+    _bound: dict[tuple[str, str], tuple[BoundTimer, ...]] = field(default_factory=dict, compare=False, repr=False)
+
+    def timers_of(self, state: str, policy: Policy) -> tuple[BoundTimer, ...]:
+        """The timers of a state under a policy; one whose number the policy leaves out does not exist."""
+        key = (state, policy.id)
+        found = self._bound.get(key)
+        if found is None:
+            found = self._bound[key] = tuple(_bind(t, policy) for t in self.timers[state] if _has_numbers(t[1], policy))
+        return found
+
+    def kind_of(self, event: str) -> str:
+        opening = self.openings.get(event)
+        if opening is not None:
+            return opening.kind
+        change = self.changes.get(event)
+        return change.kind if change is not None else "internal"
+
+    def data_of(self, event: str) -> type:
+        """The data class of an event from outside. KeyError for a name that is no event of this workflow."""
+        opening = self.openings.get(event)
+        return opening.data if opening is not None else self.changes[event].data
+
+    def knows(self, event: str) -> bool:
+        return event in self.openings or event in self.targets
+
+
+@dataclass(frozen=True)
+class Workflows:
+    """All workflows of an installation, by name; one of them holds the subjects."""
+
+    machines: Mapping[str, Machine]
+    subject_workflow: str
+
+    def __getitem__(self, name: str) -> Machine:
+        return self.machines[name]
+
+    def __iter__(self) -> Iterator[Machine]:
+        return iter(self.machines.values())
+
+    def get(self, name: str) -> Machine | None:
+        return self.machines.get(name)
+
+    def by_collection(self, collection: str) -> Machine | None:
+        return next((m for m in self if m.collection == collection), None)
+
+    @property
+    def root(self) -> Machine:
+        return self.machines[self.subject_workflow]
+
+    def templates(self) -> dict[str, tuple[Machine, tuple[Email, ...]]]:
+        """Every template that a mail names, with its workflow and the mails that use it."""
+        found: dict[str, tuple[Machine, tuple[Email, ...]]] = {}
+        for machine in self:
+            for email in machine.emails:
+                _, others = found.get(email.template, (machine, ()))
+                found[email.template] = (machine, (*others, email))
+        return found
+
+
+def compile_workflows(classes: Iterable[type[Workflow]]) -> Workflows:
+    """Compiles workflow classes that belong together. Raises WorkflowError naming all problems of the first class that has any."""
+    machines = {}
+    for cls in classes:
+        machine = compile_workflow(cls)
+        if machine.name in machines:
+            raise WorkflowError(machine.name, "two workflows bear this name; give one another `name_in_events`")
+        machines[machine.name] = machine
+    roots = [m.name for m in machines.values() if m.is_subject]
+    if len(roots) != 1:
+        found = ", ".join(roots) or "none"
+        raise WorkflowError(found, "exactly one workflow must hold the subjects: set `is_subject = True` in one class")
+    for what in ("collection", "prefix"):
+        seen: dict[str, str] = {}
+        for machine in machines.values():
+            value = getattr(machine, what)
+            if value in seen:
+                raise WorkflowError(machine.name, f"its {what} {value!r} is that of {seen[value]} too; choose another")
+            seen[value] = machine.name
+    _check_follow_ups(machines)
+    return Workflows(machines, roots[0])
+
+
+def compile_workflow(cls: type[Workflow]) -> Machine:
+    """One class as tables. Raises WorkflowError that lists every problem found."""
+    return _Compiler(cls).machine()
+
+
+class _Compiler:
+    def __init__(self, cls: type[Workflow]) -> None:
+        self.cls = cls
+        self.name = getattr(cls, "name_in_events", cls.__name__)
+        self.problems: list[str] = []
+        self.lists: dict[int, str] = {id(value): key for key, value in cls.transition_lists.items()}
+
+    def machine(self) -> Machine:
+        cls = self.cls
+        for required in ("name_in_events", "collection", "prefix", "title", "facts"):
+            if not hasattr(cls, required):
+                self.problems.append(f"the class says no `{required}`")
+        if self.problems:
+            self._stop()
+        states = tuple(s.id for s in cls.states)
+        edges, targets = self._edges()
+        events = tuple(targets)
+        openings = {o.event: o for o in cls.openings}
+        self._check_names(states, events, openings)
+        opening_states = {o.event: self._states_of(o, states) for o in cls.openings}
+        changes = self._changes(targets)
+        timers = self._timers(states, edges)
+        arrival, on_event, on_event_in = self._emails(states, targets, openings, edges)
+        self._check_callbacks()
+        settled = frozenset(self._state(s) for s in cls.settled)
+        if not openings:
+            self.problems.append("no opening: nothing could ever start a case; add `openings = [Opening(...)]`")
+        for state in states:
+            if state in {s.id for s in cls.states if s.final} and timers[state]:
+                self.problems.append(f"state {state!r} is final and yet has timers")
+        for state in settled:
+            if timers.get(state):
+                self.problems.append(f"state {state!r} is settled, so its cases are not loaded, and yet has timers")
+        labels = getattr(cls, "labels", {})
+        for state in states:
+            if state not in labels:
+                self.problems.append(f"state {state!r} has no label; people need one: labels = {{{state!r}: Text(fr=…, en=…)}}")
+        if self.problems:
+            self._stop()
+        return Machine(
+            cls=cls,
+            name=cls.name_in_events,
+            collection=cls.collection,
+            prefix=cls.prefix,
+            title=cls.title,
+            is_subject=cls.is_subject,
+            one_per_subject=cls.one_per_subject or cls.is_subject,
+            facts=cls.facts,
+            states=states,
+            initial=next(s.id for s in cls.states if s.initial),
+            final=frozenset(s.id for s in cls.states if s.final),
+            settled=settled,
+            labels=labels,
+            names=tuple(cls.names),
+            edges=edges,
+            events=events,
+            openings=openings,
+            opening_states=opening_states,
+            changes=changes,
+            pins=frozenset(self._event(e, "pins") for e in cls.pins),
+            timers=timers,
+            emails=tuple(cls.emails),
+            mails_on_arrival=arrival,
+            mails_on_event=on_event,
+            mails_on_event_in=on_event_in,
+            targets=targets,
+            passed=_passed(states, edges),
+            vocabulary=cls.vocabulary,
+            record_block=tuple(cls.record_block),
+            on_incident=self._event(cls.on_incident, "on_incident") if cls.on_incident is not None else None,
+            on_bounce=self._event(cls.on_bounce, "on_bounce") if cls.on_bounce is not None else None,
+            fingerprint=_fingerprint(states, edges, timers, opening_states),
+        )
+
+    def _stop(self) -> None:
+        raise WorkflowError(self.name, "; ".join(self.problems))
+
+    def _edges(self) -> tuple[dict[tuple[str, str], tuple[Edge, ...]], dict[str, frozenset[str]]]:
+        edges: dict[tuple[str, str], list[Edge]] = {}
+        targets: dict[str, set[str]] = {}
+        for state in self.cls.states:
+            if state.states or state.parallel:
+                self.problems.append(f"state {state.id!r} is compound or parallel; use plain states")
+            for transition in state.transitions:
+                where = f"{state.id} → {transition.target.id if transition.target else '?'}"
+                if not transition.events or transition.target is None:
+                    self.problems.append(f"the transition {where} has no event or no target")
+                    continue
+                if transition.internal:
+                    self.problems.append(f"the transition {where} is internal and would vanish from diagrams: write `{state.id}.to({state.id})`")
+                unless = []
+                for spec in transition.cond:
+                    if spec.expected_value is not False:
+                        self.problems.append(f"the transition {where} uses `cond`; a guard says why not: attach it with `unless`")
+                    elif not callable(spec.func):
+                        self.problems.append(f"the guard {spec.func!r} of {where} is a string; pass the function")
+                    elif inspect.iscoroutinefunction(spec.func):
+                        self.problems.append(f"the guard {spec.func.__name__!r} of {where} is async; guards are pure and never wait")
+                    else:
+                        unless.append(spec.func)
+                for group in (transition.validators, transition.before, transition.on, transition.after):
+                    if any(not spec.is_convention for spec in group):
+                        self.problems.append(f"the transition {where} has callbacks; use `Change(record=…, then=[…])`")
+                        break
+                for event in transition.events:
+                    if getattr(event, "delay", 0):
+                        self.problems.append(f"event {event!s} has a delay, which lives in memory; use a Timer")
+                    edges.setdefault((state.id, str(event)), []).append(Edge(transition.target.id, tuple(unless)))
+                    targets.setdefault(str(event), set()).add(transition.target.id)
+        return {k: tuple(v) for k, v in edges.items()}, {k: frozenset(v) for k, v in targets.items()}
+
+    def _check_names(self, states: Sequence[str], events: Sequence[str], openings: Mapping[str, Opening]) -> None:
+        for word in (*states, *events, *openings):
+            if word in RESERVED:
+                self.problems.append(f"{word!r} is reserved by the library or the engine; choose another word")
+            if not word.isidentifier() or word.startswith("_"):
+                self.problems.append(f"{word!r} is no name for a state or an event: letters, digits and underscores")
+        for word in (set(events) | set(openings)) & set(states):
+            self.problems.append(f"{word!r} names both an event and a state; events are verbs, states adjectives")
+        for word in set(events) & set(openings):
+            self.problems.append(f"{word!r} opens a case and also moves one; give the opening another name")
+        if len(openings) != len(self.cls.openings):
+            self.problems.append("two openings bear the same event")
+
+    def _check_callbacks(self) -> None:
+        states = {s.id for s in self.cls.states}
+        events = set(self.cls.transition_lists)
+        for attribute in vars(self.cls):
+            for prefix in _LIFECYCLE:
+                rest = attribute.removeprefix(prefix)
+                if attribute.startswith(prefix) and (rest in events | {"transition", "event"} or rest.removeprefix("enter_") in states | {"state"} or rest.removeprefix("exit_") in states | {"state"}):
+                    self.problems.append(f"`{attribute}` would run at each transition; effects are messages and follow-ups")
+        for state in self.cls.states:
+            for group in (state.enter, state.exit):
+                if any(not spec.is_convention for spec in group):
+                    self.problems.append(f"state {state.id!r} has entry or exit callbacks; effects are messages and follow-ups")
+            if getattr(state, "invoke", None) and any(not getattr(s, "is_convention", True) for s in state.invoke):
+                self.problems.append(f"state {state.id!r} invokes something; that lives in memory")
+
+    def _state(self, state: Any) -> str:
+        found = getattr(state, "id", None)
+        if not isinstance(found, str) or found not in {s.id for s in self.cls.states}:
+            self.problems.append(f"{state!r} is no state of this workflow")
+            return "?"
+        return found
+
+    def _event(self, event: Any, where: str) -> str:
+        if isinstance(event, str) and not isinstance(event, TransitionList):
+            name = str(event)
+        else:
+            name = self.lists.get(id(event), "")
+        if name not in self.cls.transition_lists and name not in {o.event for o in self.cls.openings}:
+            self.problems.append(f"{where}: {name or event!r} is not an event of this workflow")
+            return "?"
+        return name
+
+    def _states_of(self, opening: Opening, states: Sequence[str]) -> tuple[str, ...]:
+        several = [opening.state] if isinstance(opening.state, WorkflowState) else list(opening.state)
+        found = tuple(self._state(s) for s in several)
+        if len(found) > 1 and opening.choose is None:
+            self.problems.append(f"opening {opening.event!r} names several states; `choose=` says which")
+        for guard in opening.unless:
+            if inspect.iscoroutinefunction(guard):
+                self.problems.append(f"the guard {guard.__name__!r} of opening {opening.event!r} is async; guards are pure and never wait")
+        return found
+
+    def _changes(self, targets: Mapping[str, frozenset[str]]) -> dict[str, Change]:
+        changes: dict[str, Change] = {}
+        for change in self.cls.changes:
+            name = self._event(change.event, "changes")
+            if name in changes:
+                self.problems.append(f"event {name!r} has two Changes; write one")
+            if isinstance(change.record, TransitionList):
+                self.problems.append(f"event {name!r}: inside the class its `record` is the event of that name; call the function otherwise")
+            changes[name] = change
+        return changes
+
+    def _timers(self, states: Sequence[str], edges: Mapping[tuple[str, str], tuple[Edge, ...]]) -> dict[str, tuple[tuple[str, When, bool], ...]]:
+        timers: dict[str, list[tuple[str, When, bool]]] = {s: [] for s in states}
+        fields = {f for f in getattr(self.cls.facts, "__struct_fields__", ())}
+        for timer in self.cls.timers:
+            if not isinstance(timer, Timer):
+                self.problems.append(f"{timer!r} is no Timer")
+                continue
+            state, event = self._state(timer.state), self._event(timer.send, "timers")
+            if state == "?" or event == "?":
+                continue
+            if (state, event) not in edges:
+                self.problems.append(f"a timer of {state!r} sends {event!r}, which means nothing in that state")
+                continue
+            if timer.when.fact is not None and timer.when.fact not in fields:
+                self.problems.append(f"a timer of {state!r} counts from {timer.when.fact!r}, which is no fact of {self.cls.facts.__name__}")
+            reminder = all(edge.target == state for edge in edges[state, event])
+            timers[state].append((event, timer.when, reminder))
+        return {k: tuple(v) for k, v in timers.items()}
+
+    def _emails(
+        self,
+        states: Sequence[str],
+        targets: Mapping[str, frozenset[str]],
+        openings: Mapping[str, Opening],
+        edges: Mapping[tuple[str, str], tuple[Edge, ...]],
+    ) -> tuple[dict[str, tuple[Email, ...]], dict[str, tuple[Email, ...]], dict[tuple[str, str], tuple[Email, ...]]]:
+        arrival: dict[str, list[Email]] = {}
+        on_event: dict[str, list[Email]] = {}
+        on_event_in: dict[tuple[str, str], list[Email]] = {}
+        for email in self.cls.emails:
+            where = f"mail {email.template!r}"
+            for when in email.on if isinstance(email.on, tuple) else (email.on,):
+                if isinstance(when, OnEvent):
+                    key = (self._state(when.state), self._event(when.event, where))
+                    if key not in edges:
+                        self.problems.append(f"{where}: {key[1]!r} means nothing in state {key[0]!r}")
+                    on_event_in.setdefault(key, []).append(email)
+                elif isinstance(when, WorkflowState):
+                    arrival.setdefault(self._state(when), []).append(email)
+                    continue
+                else:
+                    name = self._event(when, where)
+                    on_event.setdefault(name, []).append(email)
+                if email.while_ is None:
+                    self.problems.append(f"{where} leaves on an event and must say `while_=` (always, if it stays true)")
+            if self.cls.vocabulary is None and email.says:
+                self.problems.append(f"{where} says {', '.join(email.says)}, but the workflow has no `vocabulary`")
+        return (
+            {k: tuple(v) for k, v in arrival.items()},
+            {k: tuple(v) for k, v in on_event.items()},
+            {k: tuple(v) for k, v in on_event_in.items()},
+        )
+
+
+def _has_numbers(when: When, policy: Policy) -> bool:
+    return resolve(when.days, policy) is not None
+
+
+def _bind(timer: tuple[str, When, bool], policy: Policy) -> BoundTimer:
+    event, when, reminder = timer
+    raw = resolve(when.days, policy)
+    days: tuple[int, ...] = tuple(raw) if isinstance(raw, (list, tuple)) else (raw,)
+    first = resolve(when.first, policy) if when.first is not None else None
+    return BoundTimer(f"{event} {_rule_name(when, days)}", event, when, days, first, reminder)
+
+
+def _rule_name(when: When, days: tuple[int, ...]) -> str:
+    if when.plan is not None:
+        return when.plan_name
+    if when.repeats:
+        return f"every {days[0]}d"
+    sign = "-" if when.sign < 0 else "+"
+    return f"{when.fact}" + "".join(f"{',' if i else ''}{sign}{n}d" for i, n in enumerate(days) if n or len(days) > 1)
+
+
+def _passed(states: Sequence[str], edges: Mapping[tuple[str, str], tuple[Edge, ...]]) -> frozenset[tuple[str, str]]:
+    """A state has passed an event if it lies behind where the event leads, and nothing leads back to where it would mean
+    something. What leaves a case in its state cannot be told from never having happened, and so is never passed.
+    """
+    ahead: dict[str, set[str]] = {s: {s} for s in states}
+    changed = True
+    while changed:
+        changed = False
+        for (source, _), ways in edges.items():
+            for edge in ways:
+                for reached in ahead.values():
+                    if source in reached and edge.target not in reached:
+                        reached.add(edge.target)
+                        changed = True
+    found = set()
+    for event in {event for _, event in edges}:
+        sources = {s for s, e in edges if e == event}
+        ends = {edge.target for (s, e), ways in edges.items() if e == event for edge in ways if edge.target != s}
+        for state in states:
+            been_there = any(state in ahead[end] for end in ends)
+            if state not in sources and been_there and not (sources & ahead[state]):
+                found.add((state, event))
+    return frozenset(found)
+
+
+def _fingerprint(*tables: Any) -> str:
+    """Changes with states, edges, timers and openings, not with docstrings or labels."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return sorted((plain(k), plain(v)) for k, v in value.items())
+        if isinstance(value, (tuple, list)):
+            return [plain(v) for v in value]
+        if isinstance(value, Edge):
+            return [value.target, [getattr(g, "__name__", str(g)) for g in value.unless]]
+        if isinstance(value, When):
+            return [value.fact, str(value.days), value.sign, value.repeats, str(value.first), value.plan_name]
+        return value
+
+    return hashlib.sha256(repr([plain(t) for t in tables]).encode()).hexdigest()[:16]
+
+
+def _check_follow_ups(machines: Mapping[str, Machine]) -> None:
+    sends: dict[str, list[str]] = {}
+    for machine in machines.values():
+        declared: list[tuple[str, Sequence[Send]]] = [(n, o.then) for n, o in machine.openings.items()]
+        declared += [(n, c.then) for n, c in machine.changes.items()]
+        for event, then in declared:
+            for send in then:
+                _check_send(machines, machine, event, send)
+            sends[f"{machine.name}.{event}"] = [s.event for s in then]
+    for start in sends:
+        _walk(start, sends, (start,))
+
+
+def _check_send(machines: Mapping[str, Machine], machine: Machine, event: str, send: Send) -> None:
+    workflow, _, name = send.event.partition(".")
+    target = machines.get(workflow)
+    if target is None or not target.knows(name):
+        raise WorkflowError(machine.name, f"event {event!r} sends {send.event!r}, which no workflow knows")
+    if (name in target.openings) != (send.to is None):
+        wrong = "opens a case and takes no `to=`" if name in target.openings else "moves a case and needs `to=`"
+        raise WorkflowError(machine.name, f"event {event!r} sends {send.event!r}, which {wrong}")
+
+
+def _walk(event: str, sends: Mapping[str, Sequence[str]], path: tuple[str, ...]) -> None:
+    for then in sends.get(event, ()):
+        if then in path:
+            raise WorkflowError(path[0].partition(".")[0], f"follow-ups go round: {' → '.join((*path, then))}")
+        if len(path) > DEEPEST_CHAIN:
+            raise WorkflowError(path[0].partition(".")[0], f"follow-ups deeper than {DEEPEST_CHAIN}: {' → '.join((*path, then))}")
+        _walk(then, sends, (*path, then))
+

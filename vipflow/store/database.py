@@ -1,0 +1,140 @@
+"""One database, opened: transactions that read, transactions that write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from vipflow.errors import BadInput, VipflowError
+
+DialectName = Literal["sqlite", "postgresql"]
+Role = Literal["writer", "reader"]
+Durability = Literal["full", "off"]
+
+PATIENCE = 5.0  # seconds that a writer waits for another before it answers busy (DECISIONS 12)
+
+
+class DatabaseUnusable(VipflowError):
+    """Raised when the database cannot be reached, opened or trusted: wrong address, no driver, disk full, damaged file.
+
+    When it comes out of a transaction that wrote, nobody knows whether that was committed: look before you repeat it.
+
+    >>> print(DatabaseUnusable("the database var/vipflow.db", "it is no SQLite database", "restore a backup"))
+    the database var/vipflow.db: it is no SQLite database; restore a backup
+    """
+
+    def __init__(self, what: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{what}: {problem}; {remedy}")
+        self.what = what
+        self.problem = problem
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class Database:
+    """What `open_database` gives. Threads may share it, forked processes may not."""
+
+    dialect: DialectName
+    label: str
+    """How messages name it: its path, or its address without the password."""
+    _reads: Engine
+    _writes: Engine | None
+    _turn: Callable[[], AbstractContextManager[None]]
+    _writer: Callable[[], int | None]
+    _fault: Callable[[str, DBAPIError], VipflowError | None]
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees the database at one moment and can change nothing; it waits for no writer."""
+        with self._speaking_plainly(), self._reads.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is committed at the end of the block, or undone when the block raises.
+
+        On SQLite it is the only one among all processes. On PostgreSQL others run beside it (READ COMMITTED): lock what
+        you read. Raises `Busy` when it has to wait too long; then nothing was written.
+        """
+        if self._writes is None:
+            raise VipflowError(f"{self.label} was opened for reading only")
+        with self._speaking_plainly(), self._turn(), self._writes.begin() as connection:
+            yield connection
+
+    def writing_process(self) -> int | None:
+        """The process that is in a write transaction right now, where that can be known: SQLite only."""
+        return self._writer()
+
+    def dispose(self) -> None:
+        """Closes the idle connections. The next transaction opens new ones."""
+        self._reads.dispose()
+        if self._writes is not None:
+            self._writes.dispose()
+
+    @contextmanager
+    def _speaking_plainly(self) -> Iterator[None]:
+        """Turns the driver's words for locked, unreachable and damaged into faults of ours."""
+        try:
+            yield
+        except DBAPIError as error:
+            fault = self._fault(self.label, error)
+            if fault is None:
+                raise
+            raise fault from error
+
+
+def open_database(
+    url: str | URL, *, role: Role = "writer", durability: Durability = "full", patience: float = PATIENCE
+) -> Database:
+    """Opens the database at `url`: `sqlite:///<path>` or `postgresql://<user>:<password>@<host>/<name>`.
+
+    A SQLite file is made where it is missing, unless the role is "reader"; its tables are not (see `schema.migrate`).
+    PostgreSQL is reached at the first transaction. With `durability="off"` the last commits may be lost when the
+    machine stops: for tests and benchmarks. `patience`: seconds before a writer that waits for another answers busy.
+    Raises `BadInput` for another kind of URL, and `DatabaseUnusable` for a file that cannot be opened or a missing
+    driver.
+    """
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        raise BadInput("the database's URL", "it is not a URL", _FORMS) from None
+    writes = role == "writer"
+    if address.drivername in {"sqlite", "sqlite+pysqlite"}:
+        # Imported here: each needs what stands above, and SQLite's users need no psycopg.
+        from vipflow.store import sqlite
+
+        file = sqlite.database_file(address)
+        label = f"the database {file}"
+        gate = sqlite.Gate(file, label, patience)
+        sqlite.prepare_file(file, label, gate, create=writes)
+        return Database(
+            dialect="sqlite",
+            label=label,
+            _reads=sqlite.engine(file, patience, durability, writes=False),
+            _writes=sqlite.engine(file, patience, durability, writes=True) if writes else None,
+            _turn=gate.held,
+            _writer=gate.holder,
+            _fault=sqlite.fault,
+        )
+    if address.drivername in {"postgresql", "postgresql+psycopg"}:
+        from vipflow.store import postgresql
+
+        label = f"the database {address.set(drivername='postgresql').render_as_string(hide_password=True)}"
+        return Database(
+            dialect="postgresql",
+            label=label,
+            _reads=postgresql.engine(address, label, patience, durability, writes=False),
+            _writes=postgresql.engine(address, label, patience, durability, writes=True) if writes else None,
+            _turn=postgresql.no_turn,
+            _writer=postgresql.no_writer,
+            _fault=postgresql.fault,
+        )
+    raise BadInput("the database's URL", f"vipflow does not speak {address.drivername}", _FORMS)
+
+
+_FORMS = "give sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>"

@@ -1,0 +1,156 @@
+"""What one batch of events or due timers asks the database: always for whole sets, never for one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, func, select
+
+from vipflow.store.tables import cases, inbox, names, subjects, team, tenants, timers
+from vipflow.store.types import any_of
+
+Rows = Sequence[Row[Any]]
+
+_tenant = bindparam("tenant")
+
+_received = select(inbox).where(
+    inbox.c.tenant == _tenant, any_of(inbox.c.source, "sources"), any_of(inbox.c.event_id, "ids")
+)
+_named = select(names.c.collection, names.c.value, names.c.case_ref, names.c.subject, names.c.exclusive).where(
+    names.c.tenant == _tenant, any_of(names.c.value, "values")
+)
+_referenced = select(cases.c.ref, cases.c.subject, cases.c.workflow).where(
+    cases.c.tenant == _tenant, any_of(cases.c.ref, "refs")
+)
+_subjects = (
+    select(subjects.c.ref, subjects.c.sequence, subjects.c.tally)
+    .where(subjects.c.tenant == _tenant, any_of(subjects.c.ref, "refs"))
+    .order_by(subjects.c.ref)
+)
+_locked = _subjects.with_for_update()
+_locked_if_free = _subjects.with_for_update(skip_locked=True)
+_case_columns = (
+    cases.c.ref,
+    cases.c.subject,
+    cases.c.workflow,
+    cases.c.state,
+    cases.c.facts,
+    cases.c.facts_version,
+    cases.c.policy,
+    cases.c.since,
+    cases.c.opened_at,
+    cases.c.version,
+)
+_live = select(*_case_columns).where(
+    cases.c.tenant == _tenant, any_of(cases.c.subject, "subjects"), cases.c.settled.is_(False)
+)
+_cases = select(*_case_columns).where(cases.c.tenant == _tenant, any_of(cases.c.ref, "refs"))
+_timers = select(
+    timers.c.case_ref, timers.c.name, timers.c.event, timers.c.due_at, timers.c.wake_at, timers.c.errors
+).where(timers.c.tenant == _tenant, any_of(timers.c.subject, "subjects"))
+_parked_for = select(inbox).where(
+    inbox.c.tenant == _tenant, inbox.c.verdict == "parked", any_of(inbox.c.waiting_for, "waiting")
+)
+_parked = (
+    select(inbox)
+    .where(inbox.c.tenant == _tenant, inbox.c.verdict == "parked")
+    .order_by(inbox.c.occurred_at)
+    .limit(bindparam("most"))
+)
+_parked_too_long = (
+    select(inbox)
+    .where(inbox.c.verdict == "parked", inbox.c.expires_at <= bindparam("now"))
+    .order_by(inbox.c.expires_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_some_tenants = select(tenants).where(any_of(tenants.c.id, "ids"))
+_their_teams = select(team).where(any_of(team.c.tenant, "ids")).order_by(team.c.tenant, team.c.email)
+_first_due = (
+    select(timers.c.tenant, timers.c.subject, timers.c.wake_at)
+    .where(timers.c.wake_at <= bindparam("now"))
+    .order_by(timers.c.wake_at)
+    .limit(bindparam("most"))
+    .subquery()
+)
+_due = select(_first_due.c.tenant, _first_due.c.subject).distinct()
+_next_wake = select(func.min(timers.c.wake_at)).where(timers.c.wake_at.is_not(None))
+_parked_tenants = select(inbox.c.tenant).where(inbox.c.verdict == "parked", inbox.c.waiting_for.is_not(None)).distinct()
+
+
+def received(connection: Connection, tenant: int, sources: Sequence[str], ids: Sequence[str]) -> Rows:
+    """Inbox rows of events with one of these sources and one of these ids."""
+    return connection.execute(_received, {"tenant": tenant, "sources": list(sources), "ids": list(ids)}).all()
+
+
+def named(connection: Connection, tenant: int, values: Sequence[str]) -> Rows:
+    """(collection, value, case_ref, subject, exclusive) of every case that bears one of these names."""
+    return connection.execute(_named, {"tenant": tenant, "values": list(values)}).all()
+
+
+def referenced(connection: Connection, tenant: int, refs: Sequence[str]) -> Rows:
+    """(ref, subject, workflow) of the cases with these references."""
+    return connection.execute(_referenced, {"tenant": tenant, "refs": list(refs)}).all()
+
+
+def lock_subjects(connection: Connection, tenant: int, refs: Sequence[str], *, skip_locked: bool = False) -> Rows:
+    """(ref, sequence, tally) of these subjects, locked in key order until the transaction ends."""
+    statement = _locked_if_free if skip_locked else _locked
+    return connection.execute(statement, {"tenant": tenant, "refs": list(refs)}).all()
+
+
+def subjects_of(connection: Connection, tenant: int, refs: Sequence[str]) -> Rows:
+    """(ref, sequence, tally) of these subjects, not locked."""
+    return connection.execute(_subjects, {"tenant": tenant, "refs": list(refs)}).all()
+
+
+def live_cases(connection: Connection, tenant: int, of_subjects: Sequence[str]) -> Rows:
+    """The cases of these subjects that are not settled."""
+    return connection.execute(_live, {"tenant": tenant, "subjects": list(of_subjects)}).all()
+
+
+def cases_of(connection: Connection, tenant: int, refs: Sequence[str]) -> Rows:
+    """The cases with these references, settled or not."""
+    return connection.execute(_cases, {"tenant": tenant, "refs": list(refs)}).all()
+
+
+def timers_of(connection: Connection, tenant: int, of_subjects: Sequence[str]) -> Rows:
+    """The armed timers of these subjects."""
+    return connection.execute(_timers, {"tenant": tenant, "subjects": list(of_subjects)}).all()
+
+
+def parked_for(connection: Connection, tenant: int, waiting: Sequence[str]) -> Rows:
+    """Events that wait for one of these names."""
+    return connection.execute(_parked_for, {"tenant": tenant, "waiting": list(waiting)}).all()
+
+
+def parked(connection: Connection, tenant: int, most: int) -> Rows:
+    """Events that wait, earliest first."""
+    return connection.execute(_parked, {"tenant": tenant, "most": most}).all()
+
+
+def parked_tenants(connection: Connection) -> Sequence[int]:
+    """Tenants for whom an event waits."""
+    return connection.execute(_parked_tenants).scalars().all()
+
+
+def parked_too_long(connection: Connection, now: datetime, most: int) -> Rows:
+    """Events whose wait is over, of all tenants."""
+    return connection.execute(_parked_too_long, {"now": now, "most": most}).all()
+
+
+def tenants_with_team(connection: Connection, ids: Sequence[int]) -> tuple[Rows, Rows]:
+    """These tenants, and everybody in their teams."""
+    return connection.execute(_some_tenants, {"ids": list(ids)}).all(), connection.execute(_their_teams, {"ids": list(ids)}).all()
+
+
+def due_subjects(connection: Connection, now: datetime, most: int) -> Rows:
+    """(tenant, subject) of at most `most` timers that are due, earliest first."""
+    return connection.execute(_due, {"now": now, "most": most}).all()
+
+
+def next_wake(connection: Connection) -> datetime | None:
+    """When the next timer wants to be looked at."""
+    return connection.execute(_next_wake).scalar()

@@ -1,0 +1,1 @@
+"""The trade: what a reseller of Adobe VIP licences knows, as pure functions and values over a policy."""

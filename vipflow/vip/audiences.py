@@ -1,0 +1,70 @@
+"""Whom mails are written to, and when they may leave.
+
+The contact is written to in its own language and in the reseller's office hours; the account manager at once.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from vipflow.case import View
+from vipflow.days import midnight
+from vipflow.vip.calendar import ONE_DAY, adobe_mail_days, next_office_instant
+from vipflow.vip.customers import Member, Reseller, customer_of, reseller_of
+from vipflow.vip.records import Authorization, Customer, Membership
+from vipflow.workflow import Audience, Person
+
+CONTACT = "contact"
+TEAM = "team:"
+
+
+def addresses(person_key: str, customer: Customer, settings: Reseller) -> tuple[str | None, Sequence[str]]:
+    """The address that a message goes to and those that get a copy: what delivery asks at first rendering.
+
+    None where nobody is left to write to.
+    """
+    if person_key == CONTACT:
+        copies = dict.fromkeys(recipient.email for recipient in customer.recipients)
+        copies.pop(customer.contact.email, None)
+        return customer.contact.email, tuple(copies)
+    found = settings.responsible(person_key.removeprefix(TEAM))
+    return (found.email if found is not None else None), ()
+
+
+def manager_of(view: View) -> Member | None:
+    """The account manager, or who stands in for him."""
+    customer = customer_of(view)
+    return None if customer is None else reseller_of(view).responsible(customer.owner)
+
+
+def _contact(view: View) -> Person | None:
+    customer = customer_of(view)
+    return None if customer is None else Person(CONTACT, customer.contact.name, customer.language)
+
+
+def _account_manager(view: View) -> Person | None:
+    found = manager_of(view)
+    return None if found is None else Person(f"{TEAM}{found.email}", found.name, found.language)
+
+
+def _in_office_hours(view: View) -> datetime:
+    """Next office hours; about deactivated licences not before a promise is over, about the year not on Adobe's own days."""
+    facts = view.case.facts if view.case is not None else None
+    earliest = view.now
+    avoid: frozenset[date] = frozenset()
+    if isinstance(facts, Authorization) and facts.promised_until is not None and view.case is not None:
+        if view.case.state == "suspended":
+            earliest = max(earliest, midnight(facts.promised_until + ONE_DAY, view.tenant.zone))
+    elif isinstance(facts, Membership) and facts.anniversary is not None:
+        avoid = adobe_mail_days(facts.anniversary, view.policy)
+    return next_office_instant(earliest, view.policy, view.tenant.zone, avoid)
+
+
+def _at_once(view: View) -> datetime:
+    return view.now
+
+
+contact = Audience("contact", _contact, _in_office_hours)
+"""The customer's primary contact, with copies to its notice recipients."""
+
+account_manager = Audience("account_manager", _account_manager, _at_once)
+"""The member of the reseller's staff in charge of the customer."""

@@ -1,0 +1,676 @@
+"""A purchase authorization: licences usable now, ordered later; what happens when they are not."""
+
+from datetime import date
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from vipflow import (
+    INTERNAL,
+    REPORT,
+    REQUEST,
+    Change,
+    Email,
+    Name,
+    NoData,
+    Opening,
+    Reason,
+    Send,
+    State,
+    Text,
+    Timer,
+    View,
+    Workflow,
+    always,
+    before,
+    day_after,
+    every,
+    on,
+    policy,
+)
+from vipflow.vip.audiences import account_manager, contact
+from vipflow.vip.buying import NEW_PRODUCTS, product_without_authorization
+from vipflow.vip.calendar import (
+    ONE_DAY,
+    AuthorizationDates,
+    authorization_dates,
+    authorization_dates_due_on,
+    local_day,
+    midnight,
+    next_anniversary,
+    seat_duration,
+)
+from vipflow.vip.customers import has_accepted
+from vipflow.vip.fields import ExternalNumber, PoNumber, problems_of_text, refuse
+from vipflow.vip.forms import SomeLines, lines_of
+from vipflow.vip.records import Authorization, Line, Lines, less
+from vipflow.vip.wording import day, plain_day, plain_lines, plain_moment, says
+
+# --- what events say -----------------------------------------------------------------------------------------------
+
+
+class NewAuthorization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The form "Créer une autorisation d'achat"; also what the customer added in the Admin Console."""
+
+    lines: SomeLines
+    po_number: PoNumber | None = None
+
+    def __post_init__(self) -> None:
+        refuse(problems_of_text("po_number", self.po_number))
+
+
+class OpenAuthorization(NewAuthorization, frozen=True, kw_only=True):
+    """One that is open while its customer is adopted."""
+
+    created_on: date
+    due_on: date | None = None
+    ordered: bool = False
+    order_number: ExternalNumber | None = None
+
+
+class PlacedOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The order that was placed for it, by our reference."""
+
+    order: str
+
+
+class Payment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Adobe accepted the order. `order` is ours and known only where the order told us itself."""
+
+    order_number: ExternalNumber | None = None
+    order: str | None = None
+
+
+class Promise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The customer promised to settle: until when."""
+
+    until: date
+
+
+class Extension(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Adobe granted another due day."""
+
+    due_on: date
+
+
+class ReturnedLines(msgspec.Struct, frozen=True):
+    """What was given back, by authorization."""
+
+    shares: dict[str, tuple[Line, ...]]
+
+
+# --- what stands in the way ----------------------------------------------------------------------------------------
+
+
+def no_longer_pending(facts: Authorization, _data: NoData, view: View) -> Reason | None:
+    """Only a pending authorization can be cancelled; once ordered, the way back is a return. [seed]"""
+    state = view.case.state if view.case is not None else ""
+    if state in ("ordered", "paid") or facts.order is not None:
+        return Reason(
+            "already_ordered",
+            says(
+                "Une commande a déjà été passée auprès d'Adobe : l'autorisation ne peut plus être annulée.",
+                "An order was already placed with Adobe: the authorization cannot be cancelled any more.",
+            ),
+            {"state": state, "order": facts.order, "instead": "return_request.open"},
+            says("Demandez une autorisation de retour.", "Ask for a return authorization."),
+        )
+    if state in ("late", "suspended"):
+        return Reason(
+            "too_late_to_cancel",
+            says(
+                "Seule une autorisation d'achat en attente peut être annulée ; celle-ci est en retard.",
+                "Only a pending purchase authorization can be cancelled; this one is late.",
+            ),
+            {"state": state},
+            says(
+                "Passez commande auprès d'Adobe, ou demandez à un administrateur de l'abandonner.",
+                "Order from Adobe, or ask an admin to write it off.",
+            ),
+        )
+    return None
+
+
+def due_day_over(facts: Authorization, _data: Any, view: View) -> Reason | None:
+    """It is late by its dates."""
+    if facts.due_on is None or view.today <= facts.due_on:
+        return None
+    due = day(facts.due_on)
+    return Reason(
+        "due_day_over",
+        says(f"La commande était attendue jusqu'au {due.fr}.", f"The order was due by {due.en}."),
+        {"due_on": facts.due_on.isoformat()},
+    )
+
+
+def deactivation_day_reached(facts: Authorization, _data: Any, view: View) -> Reason | None:
+    """By its dates the licences are deactivated."""
+    if facts.suspended_from is None or view.today < facts.suspended_from:
+        return None
+    since = day(facts.suspended_from)
+    return Reason(
+        "deactivation_day_reached",
+        says(
+            f"Les licences peuvent être désactivées depuis le {since.fr}.",
+            f"The licences may be deactivated since {since.en}.",
+        ),
+        {"suspended_from": facts.suspended_from.isoformat()},
+    )
+
+
+def expired_before(facts: Authorization, _data: Any, view: View) -> Reason | None:
+    """What happened before it expired still counts, however late we learn of it."""
+    if facts.expires_at is None or view.at < facts.expires_at:
+        return None
+    end = day(local_day(facts.expires_at, view.tenant.zone))
+    return Reason(
+        "expired_before",
+        says(f"L'autorisation a expiré le {end.fr}.", f"The authorization expired on {end.en}."),
+        {"expires_at": plain_moment(facts.expires_at)},
+        says("Créez une nouvelle autorisation d'achat.", "Create a new purchase authorization."),
+    )
+
+
+def not_under_order(facts: Authorization, _data: Any, _view: View) -> Reason | None:
+    """No order is on its way for it."""
+    if facts.order is not None:
+        return None
+    return Reason(
+        "not_under_order",
+        says("Aucune commande n'est en cours pour elle.", "No order is on its way for it."),
+    )
+
+
+def something_remains(facts: Authorization, data: ReturnedLines, view: View) -> Reason | None:
+    """It is returned when nothing remains of it."""
+    rest = less(facts.lines, _share(data, view))
+    if not rest:
+        return None
+    return Reason(
+        "something_remains",
+        says("Une partie des licences demeure.", "Some of the licences remain."),
+        {"remaining": {line.sku: line.quantity for line in rest}},
+    )
+
+
+def reminding_in_vain(facts: Authorization, _data: NoData, view: View) -> Reason | None:
+    """Nobody is reminded by hand while our mails to the customer are held, or have nothing to say."""
+    if view.actor.kind == "clock":
+        return None
+    if facts.customer_paid_on is not None:
+        paid = day(facts.customer_paid_on)
+        return Reason(
+            "customer_has_paid",
+            says(
+                f"Le client vous a payé le {paid.fr} : c'est à vous de passer commande auprès d'Adobe.",
+                f"The customer paid you on {paid.en}: it is for you to order from Adobe.",
+            ),
+            {"customer_paid_on": facts.customer_paid_on.isoformat()},
+        )
+    if _promise_runs(facts, view) and facts.promised_until is not None:
+        until = day(facts.promised_until)
+        return Reason(
+            "promise_runs",
+            says(
+                f"Le client a promis de régulariser : nos e-mails sont retenus jusqu'au {until.fr}.",
+                f"The customer promised to settle: our mails are held until {until.en}.",
+            ),
+            {"promised_until": facts.promised_until.isoformat()},
+            opens_at=midnight(facts.promised_until + ONE_DAY, view.tenant.zone),
+        )
+    if facts.due_on is None:
+        return Reason(
+            "never_due",
+            says(
+                "Cette autorisation n'a pas d'échéance dont le client pourrait être prévenu : elle expire d'elle-même.",
+                "This authorization has no due day to remind the customer of: it expires by itself.",
+            ),
+        )
+    return None
+
+
+def promise_in_the_past(_facts: Authorization, data: Promise, view: View) -> Reason | None:
+    """A promise holds our mails from today on."""
+    if data.until >= view.today:
+        return None
+    return Reason(
+        "promise_in_the_past",
+        says("La date promise est déjà passée.", "The promised day is already over."),
+        {"until": data.until.isoformat()},
+        says("Choisissez aujourd'hui ou un jour à venir.", "Choose today or a day to come."),
+    )
+
+
+def already_reported(facts: Authorization, _data: NoData, view: View) -> Reason | None:
+    """Adobe said so before."""
+    if facts.deactivated_on is None:
+        return None
+    said = day(facts.deactivated_on)
+    return Reason(
+        "already_reported",
+        says(
+            f"Adobe a déjà signalé la désactivation, le {said.fr}.",
+            f"Adobe already reported the deactivation, on {said.en}.",
+        ),
+    )
+
+
+# --- what is remembered --------------------------------------------------------------------------------------------
+
+
+def authorize(data: NewAuthorization, view: View) -> Authorization:
+    """Licences at the customer's disposal from now on, to be ordered by the day that the policy says."""
+    return _with_dates(
+        Authorization(
+            lines=lines_of(data.lines), po_number=data.po_number, created_at=view.at, created_on=view.today
+        ),
+        authorization_dates(view.at, view.policy, view.tenant.zone),
+    )
+
+
+def add_by_customer(data: NewAuthorization, view: View) -> Authorization:
+    return replace(authorize(data, view), by_customer=True)
+
+
+def found_open(data: OpenAuthorization, view: View) -> Authorization:
+    """As if it had been created here, on its own day."""
+    zone = view.tenant.zone
+    created_at = midnight(data.created_on, zone)
+    dates = (
+        authorization_dates(created_at, view.policy, zone)
+        if data.due_on is None
+        else authorization_dates_due_on(data.due_on, view.policy, zone)
+    )
+    return _with_dates(
+        Authorization(
+            lines=lines_of(data.lines),
+            po_number=data.po_number,
+            created_at=created_at,
+            created_on=data.created_on,
+        ),
+        dates,
+    )
+
+
+def _with_dates(facts: Authorization, dates: AuthorizationDates) -> Authorization:
+    return replace(
+        facts, due_on=dates.due_on, suspended_from=dates.suspended_from, expires_at=dates.expires_at
+    )
+
+
+def ordered_by(facts: Authorization, data: PlacedOrder, _view: View) -> Authorization:
+    return replace(facts, order=data.order)
+
+
+def without_order(facts: Authorization, _data: NoData, _view: View) -> Authorization:
+    return replace(facts, order=None)
+
+
+def paid_today(facts: Authorization, data: Payment, view: View) -> Authorization:
+    return replace(facts, paid_on=view.today, order=data.order or facts.order, deactivated_on=None)
+
+
+def payment_taken_back(facts: Authorization, _data: NoData, _view: View) -> Authorization:
+    return replace(facts, paid_on=None, order=None)
+
+
+def promised(facts: Authorization, data: Promise, _view: View) -> Authorization:
+    return replace(facts, promised_until=data.until)
+
+
+def extended_by_adobe(facts: Authorization, data: Extension, view: View) -> Authorization:
+    """The due day moves, and all that hangs on it."""
+    if facts.expires_at is not None:
+        return replace(facts, expires_at=midnight(data.due_on + ONE_DAY, view.tenant.zone), deactivated_on=None)
+    dates = authorization_dates_due_on(data.due_on, view.policy, view.tenant.zone)
+    return replace(_with_dates(facts, dates), deactivated_on=None)
+
+
+def paid_by_customer(facts: Authorization, _data: NoData, view: View) -> Authorization:
+    return replace(facts, customer_paid_on=view.today)
+
+
+def deactivated_today(facts: Authorization, _data: NoData, view: View) -> Authorization:
+    return replace(facts, deactivated_on=view.today)
+
+
+def restored_today(facts: Authorization, _data: NoData, view: View) -> Authorization:
+    """Adobe gave the licences back. Where that day had come, nothing says any more when they would go."""
+    over = facts.suspended_from is not None and facts.suspended_from <= view.today
+    return replace(facts, deactivated_on=None, suspended_from=None if over else facts.suspended_from)
+
+
+def less_what_was_returned(facts: Authorization, data: ReturnedLines, view: View) -> Authorization:
+    return replace(facts, lines=less(facts.lines, _share(data, view)))
+
+
+def _share(data: ReturnedLines, view: View) -> Lines:
+    return data.shares.get(view.case.ref, ()) if view.case is not None else ()
+
+
+# --- where it starts, what it sends --------------------------------------------------------------------------------
+
+
+def by_its_dates(facts: Authorization, view: View) -> State:
+    """Where an authorization stands that nobody touched since its creation."""
+    if facts.expires_at is not None and facts.expires_at <= view.at:
+        return PurchaseAuthorization.expired
+    if deactivation_day_reached(facts, None, view):
+        return PurchaseAuthorization.suspended
+    return PurchaseAuthorization.late if due_day_over(facts, None, view) else PurchaseAuthorization.pending
+
+
+class Gained(msgspec.Struct, frozen=True):
+    """What a membership gains."""
+
+    lines: tuple[Line, ...]
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """What a membership loses again."""
+
+    lines: tuple[Line, ...]
+    renewal: bool = False
+
+
+class FirstAuthorization(msgspec.Struct, frozen=True):
+    """An authorization of the time before the first order."""
+
+    authorization: str
+    on: date
+
+
+def membership_without_order(_facts: Authorization, _data: Any, view: View) -> str | None:
+    case = view.only("membership")
+    return case.ref if case is not None and case.state == "awaiting_first_order" else None
+
+
+def membership_to_begin(_facts: Authorization, _data: Any, view: View) -> str | None:
+    case = view.only("membership")
+    return case.ref if case is not None and case.state in ("awaiting_first_order", "expired") else None
+
+
+def running_membership(_facts: Authorization, _data: Any, view: View) -> str | None:
+    case = view.only("membership")
+    return None if case is None or case.state in ("awaiting_first_order", "expired") else case.ref
+
+
+def membership(_facts: Authorization, _data: Any, view: View) -> str | None:
+    case = view.only("membership")
+    return case.ref if case is not None else None
+
+
+def itself(facts: Authorization, _data: Any, view: View) -> FirstAuthorization:
+    return FirstAuthorization(view.case.ref if view.case is not None else "", facts.created_on)
+
+
+def its_licences(facts: Authorization, _data: Any, _view: View) -> Gained:
+    return Gained(facts.lines)
+
+
+def its_licences_again(facts: Authorization, _data: Any, _view: View) -> Lost:
+    return Lost(facts.lines)
+
+
+def what_was_returned(_facts: Authorization, data: ReturnedLines, view: View) -> Lost:
+    return Lost(_share(data, view))
+
+
+class ItsOrder(msgspec.Struct, frozen=True):
+    """The order that was already placed when the customer was adopted."""
+
+    authorization: str
+    lines: tuple[Line, ...]
+    order_number: str | None
+
+
+def its_order(facts: Authorization, data: OpenAuthorization, view: View) -> ItsOrder:
+    return ItsOrder(view.case.ref if view.case is not None else "", facts.lines, data.order_number)
+
+
+def it_was_ordered(_facts: Authorization, data: OpenAuthorization, _view: View) -> bool:
+    return data.ordered
+
+
+def it_was_paid(facts: Authorization, _data: Any, _view: View) -> bool:
+    return facts.paid_on is not None
+
+
+# --- what is said --------------------------------------------------------------------------------------------------
+
+
+def _state(view: View) -> str:
+    return view.case.state if view.case is not None else ""
+
+
+def _promise_runs(facts: Authorization, view: View) -> bool:
+    return facts.promised_until is not None and view.today <= facts.promised_until
+
+
+def _chased(facts: Authorization, view: View) -> bool:
+    return facts.due_on is not None and facts.customer_paid_on is None and not _promise_runs(facts, view)
+
+
+def still_to_pay(facts: Authorization, view: View) -> bool:
+    return _state(view) == "pending" and _chased(facts, view)
+
+
+def still_late(facts: Authorization, view: View) -> bool:
+    return _state(view) == "late" and _chased(facts, view)
+
+
+def still_late_for_us(_facts: Authorization, view: View) -> bool:
+    return _state(view) == "late"
+
+
+def still_deactivated(_facts: Authorization, view: View) -> bool:
+    return _state(view) == "suspended"
+
+
+def not_yet_ordered(_facts: Authorization, view: View) -> bool:
+    return _state(view) in ("pending", "late", "suspended")
+
+
+def at_disposal(_facts: Authorization, view: View) -> bool:
+    return _state(view) in ("pending", "ordered", "late", "paid")
+
+
+def vocabulary(facts: Authorization, view: View) -> dict[str, Any]:
+    return {
+        "po_number": facts.po_number,
+        "lines": plain_lines(facts.lines, view.trade.catalogue),
+        "created_on": plain_day(facts.created_on),
+        "due_on": plain_day(facts.due_on),
+        "expires_at": plain_moment(facts.expires_at),
+        "suspended_from": plain_day(facts.suspended_from),
+        "paid_on": plain_day(facts.paid_on),
+        "customer_paid_on": plain_day(facts.customer_paid_on),
+        "cancelled_on": plain_day(view.today),
+        "confirmed": facts.deactivated_on is not None,
+        "accepted": has_accepted(view),
+        "seat_duration": _seat_duration(view),
+    }
+
+
+def _seat_duration(view: View) -> dict[str, Any] | None:
+    """How long the seats to order last; None while no anniversary date is known."""
+    case = view.only("membership")
+    if case is None or case.facts.anniversary is None or case.state == "expired":
+        return None
+    anniversary, anchor_day = case.facts.anniversary, case.facts.anchor_day
+    if view.today >= anniversary:
+        anniversary = next_anniversary(anniversary, anchor_day)
+    lasts = seat_duration(anniversary, anchor_day, view.today, view.policy)
+    return {"unit": lasts.unit, "count": lasts.amount}
+
+
+class PurchaseAuthorization(Workflow):
+    """Licences at the customer's disposal before they are ordered (seed: Créer une autorisation d'achat)."""
+
+    name_in_events = "purchase_authorization"
+    collection = "authorizations"
+    prefix = "PA"
+    title = Text("Autorisation d’achat", "Purchase authorization")
+    facts = Authorization
+
+    pending = State(initial=True)
+    ordered = State()
+    late = State()
+    suspended = State()
+    paid = State()
+    expired = State()
+    written_off = State()
+    cancelled = State(final=True)
+    returned = State(final=True)
+    settled = [paid, expired, written_off, cancelled, returned]
+    labels = {
+        "pending": Text("en attente", "pending"),
+        "ordered": Text("commandée", "ordered"),
+        "late": Text("en retard", "late"),
+        "suspended": Text("licences désactivées", "licences deactivated"),
+        "paid": Text("payée", "paid"),
+        "expired": Text("expirée", "expired"),
+        "written_off": Text("abandonnée", "written off"),
+        "cancelled": Text("annulée", "cancelled"),
+        "returned": Text("retournée", "returned"),
+    }
+    names = [Name("po_number", "po_number")]
+
+    # The road it should take: ordered, and paid when Adobe accepts the order.
+    place_order = ordered.from_(pending, late, suspended) | expired.to(ordered, unless=expired_before)
+    pay = paid.from_(ordered, pending, late, suspended, expired, written_off)
+    order_refused = (
+        ordered.to(pending, unless=due_day_over)
+        | ordered.to(late, unless=deactivation_day_reached)
+        | ordered.to(suspended)
+        | suspended.to(suspended)
+    )
+    reverse_payment = (
+        paid.to(pending, unless=due_day_over) | paid.to(late, unless=deactivation_day_reached) | paid.to(suspended)
+    )
+
+    # What the clock does while nobody orders.
+    fall_due = pending.to(late)
+    warn = late.to(late)
+    suspend = late.to(suspended)
+    expire = pending.to(expired)
+    remind = pending.to(pending, unless=reminding_in_vain) | late.to(late, unless=reminding_in_vain)
+    remind_to_order = pending.to(pending) | late.to(late)
+
+    # What people and Adobe do about it.
+    cancel = pending.to(cancelled)
+    extend = pending.to(pending, unless=promise_in_the_past) | late.to(late, unless=promise_in_the_past) | suspended.to(suspended, unless=promise_in_the_past)
+    grant_extension = pending.to(pending) | late.to(pending) | suspended.to(pending) | ordered.to(ordered)
+    customer_paid = pending.to(pending) | ordered.to(ordered) | late.to(late) | suspended.to(suspended) | paid.to(paid)
+    deactivate = suspended.from_(pending, ordered, late) | suspended.to(suspended, unless=already_reported)
+    restore = (
+        suspended.to(ordered, unless=not_under_order) | suspended.to(pending, unless=due_day_over) | suspended.to(late)
+    )
+    write_off = written_off.from_(late, suspended)
+    give_back = (
+        ordered.to(returned, unless=something_remains)
+        | ordered.to(ordered)
+        | paid.to(returned, unless=something_remains)
+        | paid.to(paid)
+    )
+
+    openings = [
+        Opening(
+            "create",
+            pending,
+            data=NewAuthorization,
+            build=authorize,
+            unless=[*NEW_PRODUCTS, product_without_authorization],
+            then=[Send("membership.notice_authorization", to=membership_without_order, data=itself)],
+        ),
+        Opening(
+            "add",
+            pending,
+            data=NewAuthorization,
+            build=add_by_customer,
+            unless=[*NEW_PRODUCTS, product_without_authorization],  # a report: they only open an incident
+            kind=REPORT,
+            then=[Send("membership.notice_authorization", to=membership_without_order, data=itself)],
+        ),
+        Opening(
+            "adopt",
+            [pending, late, suspended, expired],
+            data=OpenAuthorization,
+            build=found_open,
+            choose=by_its_dates,
+            kind=INTERNAL,
+            silent=True,
+            then=[
+                Send("membership.notice_authorization", to=membership_without_order, data=itself),
+                Send("order.adopt", data=its_order, if_=it_was_ordered),
+            ],
+        ),
+    ]
+    changes = [
+        Change(place_order, data=PlacedOrder, record=ordered_by),
+        Change(
+            pay,
+            data=Payment,
+            record=paid_today,
+            kind=REPORT,
+            then=[
+                Send("membership.take_up", to=running_membership, data=its_licences),
+                Send("membership.begin", to=membership_to_begin, data=its_licences),
+            ],
+        ),
+        Change(order_refused, record=without_order),
+        Change(
+            reverse_payment,
+            record=payment_taken_back,
+            kind=REPORT,
+            then=[Send("membership.give_back", to=membership, data=its_licences_again)],
+        ),
+        Change(
+            cancel,
+            kind=REQUEST,
+            otherwise=no_longer_pending,
+            then=[Send("membership.forget_authorization", to=membership_without_order, data=itself)],
+        ),
+        Change(extend, data=Promise, record=promised, kind=REQUEST, reason_required=True),
+        Change(grant_extension, data=Extension, record=extended_by_adobe, kind=REPORT),
+        Change(customer_paid, record=paid_by_customer, kind=REPORT),
+        Change(deactivate, record=deactivated_today, kind=REPORT),
+        Change(restore, record=restored_today, kind=REPORT),
+        Change(write_off, kind=REQUEST, reason_required=True),
+        Change(remind, kind=REQUEST),
+        Change(
+            give_back,
+            data=ReturnedLines,
+            record=less_what_was_returned,
+            then=[Send("membership.give_back", to=membership, data=what_was_returned, if_=it_was_paid)],
+        ),
+    ]
+    timers = [
+        Timer(pending, before("due_on", days=policy.payment_reminder_days), send=remind),
+        Timer(pending, day_after("promised_until"), send=remind),
+        Timer(pending, every(first=policy.order_reminder_after_days, days=policy.order_reminder_every_days), send=remind_to_order),
+        Timer(pending, day_after("due_on"), send=fall_due),
+        Timer(pending, on("expires_at"), send=expire),
+        Timer(late, every(days=policy.overdue_every_days), send=remind),
+        Timer(late, day_after("promised_until"), send=remind),
+        Timer(late, every(days=policy.order_reminder_every_days), send=remind_to_order),
+        Timer(late, before("suspended_from", days=policy.deactivation_notice_days), send=warn),
+        Timer(late, on("suspended_from"), send=suspend),
+    ]
+    record_block = ["po_number", "lines"]
+    emails = [
+        Email("products_added", to=contact, on=("create", "add"), while_=at_disposal, says=["created_on", "due_on", "expires_at", "accepted"]),
+        Email("payment_reminder", to=contact, on=pending.on(remind), while_=still_to_pay, ladder="payment", says=["due_on", "suspended_from"]),
+        Email("payment_overdue", to=contact, on=(late, late.on(remind)), while_=still_late, ladder="payment", says=["due_on", "suspended_from"]),
+        Email("deactivation_notice", to=contact, on=warn, while_=still_late, ladder="payment", says=["due_on", "suspended_from"]),
+        Email("licences_deactivated", to=contact, on=(suspended, suspended.on(deactivate)), while_=still_deactivated, ladder="payment", says=["due_on", "suspended_from", "confirmed"]),
+        Email("payment_received", to=contact, on=paid, says=["paid_on"]),
+        Email("authorization_cancelled", to=contact, on=cancelled, says=["cancelled_on"]),
+        Email("authorization_expired", to=contact, on=expired, says=["expires_at"]),
+        Email("order_to_place", to=account_manager, on=("create", remind_to_order, pending.on(customer_paid), late.on(customer_paid), suspended.on(customer_paid)), while_=not_yet_ordered, ladder="order", says=["created_on", "due_on", "expires_at", "customer_paid_on", "seat_duration"]),
+        Email("customer_added_products", to=account_manager, on="add", while_=not_yet_ordered, ladder="order", says=["created_on", "due_on", "expires_at", "seat_duration"]),
+        Email("authorization_late", to=account_manager, on=late, says=["due_on", "suspended_from"]),
+        Email("deactivation_near", to=account_manager, on=warn, while_=still_late_for_us, says=["due_on", "suspended_from"]),
+    ]
+    vocabulary = staticmethod(vocabulary)
