@@ -61,7 +61,7 @@ class Tenant(msgspec.Struct, frozen=True):
     settings: Any = None
 
 
-class NotLoaded(Exception):  # noqa: N818 - not a fault: decide's way to ask for more
+class NotLoaded(Exception):
     """Raised by `View.case` for a case that exists perhaps but was not loaded; `apply` loads it and decides again."""
 
     def __init__(self, ref: str) -> None:
@@ -85,8 +85,8 @@ class Trade(Protocol):
 class View(msgspec.Struct, frozen=True):
     """What guards, builders and records see: one subject, its live cases, and the numbers in force.
 
-    `at` is when the event happened (its effective instant), `now` when we learn of it. `case` is the case at hand, None while
-    one is opened. A follow-up sees what its sender just did.
+    `at` is when the event happened (its effective instant), `now` when we learn of it. `case` is the case at hand,
+    None while one is opened. A follow-up sees what its sender just did.
     """
 
     tenant: Tenant
@@ -167,7 +167,9 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A mail to be: template and frozen context. `key` is unique for ever and means something: case, sequence, template, audience."""
+    """A mail to be: template and frozen context. `key` is unique for ever and means something: case, sequence,
+    template, audience.
+    """
 
     key: str
     case: str

@@ -1,7 +1,7 @@
 """What an event does to a case, decided and nothing else: no clock, no database, no randomness, no rendering.
 
-`decide` answers with a Decision (the steps, in order, as history will tell them), a Refusal with its reasons, or Stale. Forecast,
-explain, simulate and the tests call this same function on copies.
+`decide` answers with a Decision (the steps, in order, as history will tell them), a Refusal with its reasons, or
+Stale. Forecast, explain, simulate and the tests call this same function on copies.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class IncidentNotice(NoData, frozen=True):
 def decide(workflows: Workflows, event: Event, view: View) -> Outcome:
     """What `event` does to the subject that `view` shows.
 
-    The case must be loaded (`view.named` raises NotLoaded otherwise, for `apply` to load it and ask again). A report is never refused:
-    where it contradicts the case it is recorded as it is, with an incident. In a request's chain of follow-ups the refusal of one
-    refuses all; in any other chain it becomes an incident and the rest stands.
+    The case must be loaded (`view.named` raises NotLoaded otherwise, for `apply` to load it and ask again). A report
+    is never refused: where it contradicts the case it is recorded as it is, with an incident. In a request's chain of
+    follow-ups the refusal of one refuses all; in any other chain it becomes an incident and the rest stands.
     """
     chain = _Chain(workflows, event, view)
     first = chain.begin()
@@ -68,7 +68,9 @@ def next_timer(view: View) -> tuple[Case, DueTimer] | None:
     return found
 
 
-def obstacles(machine: Machine, case: Case, event: str, data: Any, view: View) -> tuple[Edge | None, tuple[Reason, ...]]:
+def obstacles(
+    machine: Machine, case: Case, event: str, data: Any, view: View
+) -> tuple[Edge | None, tuple[Reason, ...]]:
     """The edge that `event` would take from the case's state, or why it takes none. `view` stands at the case."""
     edges = machine.edges.get((case.state, event))
     if edges is None:
@@ -90,7 +92,7 @@ def obstacles(machine: Machine, case: Case, event: str, data: Any, view: View) -
 
 def opening_obstacles(opening: Opening, data: Any, view: View) -> tuple[Reason, ...]:
     """Why a case cannot be opened so. `view.case` is None."""
-    found = {}
+    found: dict[str, Reason] = {}
     for guard in opening.unless:
         reason = guard(None, data, view)
         if reason is not None:
@@ -137,7 +139,9 @@ class _Chain:
             raise WorkflowError(machine.name, f"event {event.name!r} moves a case and none is named")
         case = self.view.named(event.case)
         if case is None:
-            raise WorkflowError(machine.name, f"event {event.name!r} is sent to {event.case}, which this subject does not have")
+            raise WorkflowError(
+                machine.name, f"event {event.name!r} is sent to {event.case}, which this subject does not have"
+            )
         return self._move(machine, case, event, depth)
 
     def _open(self, machine: Machine, opening: Opening, event: Event, depth: int) -> Refusal | None:
@@ -213,7 +217,9 @@ class _Chain:
         return replace(case, policy=policy.id)
 
     def _record_contradiction(self, machine: Machine, case: Case, event: Event, reasons: Sequence[Reason]) -> None:
-        """A report that the case has no place for: remembered, and shown to a person unless it merely says again what is."""
+        """A report that the case has no place for: remembered, and shown to a person unless it merely says again what
+        is.
+        """
         repeats = (case.state, event.name) not in machine.edges and case.state in machine.targets.get(event.name, ())
         after = replace(case, version=case.version + 1)
         self._step(machine, event, case, after, silent=True, note="repeated" if repeats else "contradiction")
@@ -223,7 +229,14 @@ class _Chain:
     # --- what a step leaves ---------------------------------------------------------------------------------------
 
     def _step(
-        self, machine: Machine, event: Event, before: Case | None, after: Case, silent: bool, given_ref: str | None = None, note: str | None = None
+        self,
+        machine: Machine,
+        event: Event,
+        before: Case | None,
+        after: Case,
+        silent: bool,
+        given_ref: str | None = None,
+        note: str | None = None,
     ) -> None:
         view = self.view
         sequence = view.sequence + 1
@@ -233,7 +246,21 @@ class _Chain:
         if not silent:
             messages = _messages(machine, event, before, after, replace(view, case=after))
         self.steps.append(
-            Step(sequence, event.name, before, after, event.occurred_at, event.actor, event.reason, event.cause, messages, given_ref, event.data, note, event.fired)
+            Step(
+                sequence,
+                event.name,
+                before,
+                after,
+                event.occurred_at,
+                event.actor,
+                event.reason,
+                event.cause,
+                messages,
+                given_ref,
+                event.data,
+                note,
+                event.fired,
+            )
         )
 
     def _incident(self, kind: str, event: Event, says: Text, case: str | None = None) -> None:
@@ -246,7 +273,13 @@ class _Chain:
         for index, incident in enumerate(self.incidents):
             notice = IncidentNotice(incident.kind, incident.case, incident.event, incident.says)
             event = Event(
-                root.name, root.on_incident, self.event.occurred_at, notice, self.event.actor, f"{self.event.cause}/incident{index}", self.view.subject
+                root.name,
+                root.on_incident,
+                self.event.occurred_at,
+                notice,
+                self.event.actor,
+                f"{self.event.cause}/incident{index}",
+                self.view.subject,
             )
             self._apply(event, depth=2)
             self.sends.clear()
@@ -266,7 +299,9 @@ class _Chain:
             for part, (target, data) in enumerate(_addressed(send, facts, step.data, view, built)):
                 cause = f"{step.cause}/{index}" if part == 0 else f"{step.cause}/{index}.{part}"
                 silent = self.event.silent or self._opened_silently(step)
-                event = Event(workflow, name, step.effective_at, data, step.actor, cause, target, step.reason, silent=silent)
+                event = Event(
+                    workflow, name, step.effective_at, data, step.actor, cause, target, step.reason, silent=silent
+                )
                 answer = self._apply(event, depth + 1)
                 if answer is None or isinstance(answer, Stale):
                     continue
@@ -315,8 +350,12 @@ def _tally_after(machine: Machine, tally: Mapping[str, int], before: Case | None
 # --- timers -------------------------------------------------------------------------------------------------------
 
 
-def _first_timers(machine: Machine, case: Case, policy: Policy, view: View, entered_at: datetime) -> tuple[DueTimer, ...]:
-    """The timers of the state just entered. A move whose instant has passed fires at once; of a reminder only what lies ahead."""
+def _first_timers(
+    machine: Machine, case: Case, policy: Policy, view: View, entered_at: datetime
+) -> tuple[DueTimer, ...]:
+    """The timers of the state just entered. A move whose instant has passed fires at once; of a reminder only what
+    lies ahead.
+    """
     armed = []
     for timer in machine.timers_of(case.state, policy):
         due = timer.due_after(case, policy, view.tenant.zone, entered_at if timer.reminder else None)
@@ -325,9 +364,11 @@ def _first_timers(machine: Machine, case: Case, policy: Policy, view: View, ente
     return tuple(armed)
 
 
-def _kept_timers(machine: Machine, before: Case, after: Case, policy: Policy, view: View, fired: DueTimer | None) -> tuple[DueTimer, ...]:
-    """The timers after a self-transition: the one that fired goes on to its next rung ahead of now, one whose anchor moved is
-    armed anew, all others stand.
+def _kept_timers(
+    machine: Machine, before: Case, after: Case, policy: Policy, view: View, fired: DueTimer | None
+) -> tuple[DueTimer, ...]:
+    """The timers after a self-transition: the one that fired goes on to its next rung ahead of now, one whose anchor
+    moved is armed anew, all others stand.
     """
     zone = view.tenant.zone
     armed = {timer.name: timer for timer in before.timers}
@@ -341,7 +382,9 @@ def _kept_timers(machine: Machine, before: Case, after: Case, policy: Policy, vi
         else:
             due = standing.due_at if standing is not None else None
         if due is not None:
-            kept.append(standing if standing is not None and standing.due_at == due else DueTimer(timer.name, timer.event, due))
+            kept.append(
+                standing if standing is not None and standing.due_at == due else DueTimer(timer.name, timer.event, due)
+            )
     return tuple(kept)
 
 
@@ -371,7 +414,16 @@ def _messages(machine: Machine, event: Event, before: Case | None, after: Case, 
         context = {**view.trade.common_words(view, person), "reference": after.ref, **said}
         key = f"{after.ref}:{view.sequence}:{mail.template}:{mail.to.name}"
         found[key] = Message(
-            key, after.ref, machine.name, mail.template, mail.to.name, mail.ladder, person, context, mail.to.not_before(view), event.occurred_at
+            key,
+            after.ref,
+            machine.name,
+            mail.template,
+            mail.to.name,
+            mail.ladder,
+            person,
+            context,
+            mail.to.not_before(view),
+            event.occurred_at,
         )
     return tuple(found.values())
 
@@ -393,8 +445,8 @@ def still_true(machine: Machine, message: Message | Any, case: Case, view: View)
 def superseded(waiting: Sequence[Any]) -> frozenset[str]:
     """Of one subject's waiting messages, the keys of those that a newer one of their ladder makes needless.
 
-    A ladder is counted per case and audience; messages without one are never superseded by another. Newest is the highest
-    sequence in the key, whatever the order given.
+    A ladder is counted per case and audience; messages without one are never superseded by another. Newest is the
+    highest sequence in the key, whatever the order given.
     """
     newest: dict[tuple[str, str, str], Any] = {}
     old: set[str] = set()
@@ -435,4 +487,3 @@ def _not_in_this_state(machine: Machine, case: Case, event: str) -> Reason:
         ),
         {"state": case.state, "possible_in": sources},
     )
-

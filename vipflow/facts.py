@@ -14,7 +14,9 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class FactsError(VipflowError):
-    """Raised when stored facts cannot be read by this release's class: a newer version, or an upgrade that is missing."""
+    """Raised when stored facts cannot be read by this release's class: a newer version, or an upgrade that is
+    missing.
+    """
 
     def __init__(self, kind: str, problem: str) -> None:
         super().__init__(f"stored facts of {kind}: {problem}; install the release that wrote them, or a newer one")

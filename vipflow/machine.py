@@ -1,7 +1,7 @@
 """Workflows compiled: each class read once, at load, into plain immutable tables.
 
-What could not be kept is refused here, all problems of a class at once: async guards, delays in memory, callbacks with effects,
-reserved names, timers that mean nothing in their state, follow-ups that go round.
+What could not be kept is refused here, all problems of a class at once: async guards, delays in memory, callbacks
+with effects, reserved names, timers that mean nothing in their state, follow-ups that go round.
 """
 
 from __future__ import annotations
@@ -28,9 +28,42 @@ DEEPEST_CHAIN = 4
 
 # They shadow a machine's own attributes or the words python-statemachine hands to callbacks.
 RESERVED = frozenset(
-    "send name id model states configuration events source target state event machine current_state current_state_value "
-    "allowed_events enabled_events is_terminated initial_state final_states start_value state_field facts settled labels names "
-    "openings changes timers emails vocabulary record_block collection prefix title".split()
+    [
+        "send",
+        "name",
+        "id",
+        "model",
+        "states",
+        "configuration",
+        "events",
+        "source",
+        "target",
+        "state",
+        "event",
+        "machine",
+        "current_state",
+        "current_state_value",
+        "allowed_events",
+        "enabled_events",
+        "is_terminated",
+        "initial_state",
+        "final_states",
+        "start_value",
+        "state_field",
+        "facts",
+        "settled",
+        "labels",
+        "names",
+        "openings",
+        "changes",
+        "timers",
+        "emails",
+        "vocabulary",
+        "record_block",
+        "collection",
+        "prefix",
+        "title",
+    ]
 )
 _LIFECYCLE = ("on_", "before_", "after_", "prepare_")
 
@@ -198,7 +231,9 @@ class Workflows:
 
 
 def compile_workflows(classes: Iterable[type[Workflow]]) -> Workflows:
-    """Compiles workflow classes that belong together. Raises WorkflowError naming all problems of the first class that has any."""
+    """Compiles workflow classes that belong together. Raises WorkflowError naming all problems of the first class
+    that has any.
+    """
     machines = {}
     for cls in classes:
         machine = compile_workflow(cls)
@@ -261,7 +296,9 @@ class _Compiler:
         labels = getattr(cls, "labels", {})
         for state in states:
             if state not in labels:
-                self.problems.append(f"state {state!r} has no label; people need one: labels = {{{state!r}: Text(fr=…, en=…)}}")
+                self.problems.append(
+                    f"state {state!r} has no label; people need one: labels = {{{state!r}: Text(fr=…, en=…)}}"
+                )
         if self.problems:
             self._stop()
         return Machine(
@@ -314,15 +351,22 @@ class _Compiler:
                     self.problems.append(f"the transition {where} has no event or no target")
                     continue
                 if transition.internal:
-                    self.problems.append(f"the transition {where} is internal and would vanish from diagrams: write `{state.id}.to({state.id})`")
+                    self.problems.append(
+                        f"the transition {where} is internal and would vanish from diagrams: "
+                        f"write `{state.id}.to({state.id})`"
+                    )
                 unless = []
                 for spec in transition.cond:
                     if spec.expected_value is not False:
-                        self.problems.append(f"the transition {where} uses `cond`; a guard says why not: attach it with `unless`")
+                        self.problems.append(
+                            f"the transition {where} uses `cond`; a guard says why not: attach it with `unless`"
+                        )
                     elif not callable(spec.func):
                         self.problems.append(f"the guard {spec.func!r} of {where} is a string; pass the function")
                     elif inspect.iscoroutinefunction(spec.func):
-                        self.problems.append(f"the guard {spec.func.__name__!r} of {where} is async; guards are pure and never wait")
+                        self.problems.append(
+                            f"the guard {spec.func.__name__!r} of {where} is async; guards are pure and never wait"
+                        )
                     else:
                         unless.append(spec.func)
                 for group in (transition.validators, transition.before, transition.on, transition.after):
@@ -355,12 +399,20 @@ class _Compiler:
         for attribute in vars(self.cls):
             for prefix in _LIFECYCLE:
                 rest = attribute.removeprefix(prefix)
-                if attribute.startswith(prefix) and (rest in events | {"transition", "event"} or rest.removeprefix("enter_") in states | {"state"} or rest.removeprefix("exit_") in states | {"state"}):
-                    self.problems.append(f"`{attribute}` would run at each transition; effects are messages and follow-ups")
+                if attribute.startswith(prefix) and (
+                    rest in events | {"transition", "event"}
+                    or rest.removeprefix("enter_") in states | {"state"}
+                    or rest.removeprefix("exit_") in states | {"state"}
+                ):
+                    self.problems.append(
+                        f"`{attribute}` would run at each transition; effects are messages and follow-ups"
+                    )
         for state in self.cls.states:
             for group in (state.enter, state.exit):
                 if any(not spec.is_convention for spec in group):
-                    self.problems.append(f"state {state.id!r} has entry or exit callbacks; effects are messages and follow-ups")
+                    self.problems.append(
+                        f"state {state.id!r} has entry or exit callbacks; effects are messages and follow-ups"
+                    )
             if getattr(state, "invoke", None) and any(not getattr(s, "is_convention", True) for s in state.invoke):
                 self.problems.append(f"state {state.id!r} invokes something; that lives in memory")
 
@@ -388,7 +440,10 @@ class _Compiler:
             self.problems.append(f"opening {opening.event!r} names several states; `choose=` says which")
         for guard in opening.unless:
             if inspect.iscoroutinefunction(guard):
-                self.problems.append(f"the guard {guard.__name__!r} of opening {opening.event!r} is async; guards are pure and never wait")
+                self.problems.append(
+                    f"the guard {guard.__name__!r} of opening {opening.event!r} is async; "
+                    "guards are pure and never wait"
+                )
         return found
 
     def _changes(self, targets: Mapping[str, frozenset[str]]) -> dict[str, Change]:
@@ -398,13 +453,18 @@ class _Compiler:
             if name in changes:
                 self.problems.append(f"event {name!r} has two Changes; write one")
             if isinstance(change.record, TransitionList):
-                self.problems.append(f"event {name!r}: inside the class its `record` is the event of that name; call the function otherwise")
+                self.problems.append(
+                    f"event {name!r}: inside the class its `record` is the event of that name; "
+                    "give the function another name"
+                )
             changes[name] = change
         return changes
 
-    def _timers(self, states: Sequence[str], edges: Mapping[tuple[str, str], tuple[Edge, ...]]) -> dict[str, tuple[tuple[str, When, bool], ...]]:
+    def _timers(
+        self, states: Sequence[str], edges: Mapping[tuple[str, str], tuple[Edge, ...]]
+    ) -> dict[str, tuple[tuple[str, When, bool], ...]]:
         timers: dict[str, list[tuple[str, When, bool]]] = {s: [] for s in states}
-        fields = {f for f in getattr(self.cls.facts, "__struct_fields__", ())}
+        fields = set(getattr(self.cls.facts, "__struct_fields__", ()))
         for timer in self.cls.timers:
             if not isinstance(timer, Timer):
                 self.problems.append(f"{timer!r} is no Timer")
@@ -416,7 +476,10 @@ class _Compiler:
                 self.problems.append(f"a timer of {state!r} sends {event!r}, which means nothing in that state")
                 continue
             if timer.when.fact is not None and timer.when.fact not in fields:
-                self.problems.append(f"a timer of {state!r} counts from {timer.when.fact!r}, which is no fact of {self.cls.facts.__name__}")
+                self.problems.append(
+                    f"a timer of {state!r} counts from {timer.when.fact!r}, "
+                    f"which is no fact of {self.cls.facts.__name__}"
+                )
             reminder = all(edge.target == state for edge in edges[state, event])
             timers[state].append((event, timer.when, reminder))
         return {k: tuple(v) for k, v in timers.items()}
@@ -446,7 +509,9 @@ class _Compiler:
                     name = self._event(when, where)
                     on_event.setdefault(name, []).append(email)
                 if email.while_ is None:
-                    self.problems.append(f"{where} leaves on an event and must say `while_=` (always, if it stays true)")
+                    self.problems.append(
+                        f"{where} leaves on an event and must say `while_=` (always, if it stays true)"
+                    )
             if self.cls.vocabulary is None and email.says:
                 self.problems.append(f"{where} says {', '.join(email.says)}, but the workflow has no `vocabulary`")
         return (
@@ -478,8 +543,8 @@ def _rule_name(when: When, days: tuple[int, ...]) -> str:
 
 
 def _passed(states: Sequence[str], edges: Mapping[tuple[str, str], tuple[Edge, ...]]) -> frozenset[tuple[str, str]]:
-    """A state has passed an event if it lies behind where the event leads, and nothing leads back to where it would mean
-    something. What leaves a case in its state cannot be told from never having happened, and so is never passed.
+    """A state has passed an event if it lies behind where the event leads, and nothing leads back to where it would
+    mean something. What leaves a case in its state cannot be told from never having happened, and so is never passed.
     """
     ahead: dict[str, set[str]] = {s: {s} for s in states}
     changed = True
@@ -547,6 +612,7 @@ def _walk(event: str, sends: Mapping[str, Sequence[str]], path: tuple[str, ...])
         if then in path:
             raise WorkflowError(path[0].partition(".")[0], f"follow-ups go round: {' → '.join((*path, then))}")
         if len(path) > DEEPEST_CHAIN:
-            raise WorkflowError(path[0].partition(".")[0], f"follow-ups deeper than {DEEPEST_CHAIN}: {' → '.join((*path, then))}")
+            raise WorkflowError(
+                path[0].partition(".")[0], f"follow-ups deeper than {DEEPEST_CHAIN}: {' → '.join((*path, then))}"
+            )
         _walk(then, sends, (*path, then))
-

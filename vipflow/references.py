@@ -1,4 +1,6 @@
-"""References people can say on the phone: `C-7K3F-9QTD`, made from what caused the case, so that a repeat makes the same."""
+"""References people can say on the phone: `C-7K3F-9QTD`, made from what caused the case, so that a repeat makes the
+same.
+"""
 
 from __future__ import annotations
 

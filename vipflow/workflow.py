@@ -1,8 +1,8 @@
 """The words a workflow file is written in.
 
-A workflow is a python-statemachine class whose body says, beside states and transitions, how a case opens, what each event
-records and sends on, which timers a state arms and which e-mails leave. `vipflow.machine` compiles such a class once into
-plain tables; nothing here runs a case.
+A workflow is a python-statemachine class whose body says, beside states and transitions, how a case opens, what each
+event records and sends on, which timers a state arms and which e-mails leave. `vipflow.machine` compiles such a class
+once into plain tables; nothing here runs a case.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class NoData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a case remembers. Stored with `facts_version`; `upgrades[n]` takes the plain dict of version n+1 to version n+2.
+    """What a case remembers. Stored with `facts_version`; `upgrades[n]` takes the plain dict of version n+1 to
+    version n+2.
 
     Upgrades are pure and applied on read (DECISIONS 19).
     """
@@ -156,12 +157,13 @@ class Timer:
 class Send:
     """An event that a transition sends to another case of the same subject, in the same transaction.
 
-    `to(facts, data, view)` names the case, or several, or none; left out, the event opens a case. `data` builds the event's data (for
-    openings a tuple of them opens one case each); `if_` may hold it back. All three see the sender's facts after the transition.
+    `to(facts, data, view)` names the case, or several, or none; left out, the event opens a case. `data` builds the
+    event's data (for openings a tuple of them opens one case each); `if_` may hold it back. All three see the
+    sender's facts after the transition.
     """
 
     event: str
-    to: Callable[[Any, Any, Any], str | None | Sequence[str]] | None = None
+    to: Callable[[Any, Any, Any], str | Sequence[str] | None] | None = None
     data: Callable[[Any, Any, Any], Any] | None = None
     if_: Callable[[Any, Any, Any], bool] | None = None
 
@@ -170,8 +172,9 @@ class Send:
 class Opening:
     """An event that opens a case of this workflow.
 
-    `state` is where it starts; several where `choose(facts, view)` picks by the dates (an existing member is adopted in the middle
-    of its life). `build(data, view)` gives the first facts. `silent`: without the mails of steps it never lived.
+    `state` is where it starts; several where `choose(facts, view)` picks by the dates (an existing member is adopted
+    in the middle of its life). `build(data, view)` gives the first facts. `silent`: without the mails of steps it
+    never lived.
     """
 
     event: str
@@ -228,9 +231,9 @@ class Audience:
 class Email:
     """A mail that leaves on arriving in a state, on an event, or on an event in a state; a tuple means any of these.
 
-    `says` names the words of the workflow's vocabulary that its context freezes. `while_(facts, view)` must hold when it is written and
-    still when it leaves (default for a mail on a state: still in that state). Of the waiting mails of one `ladder` only the
-    newest leaves.
+    `says` names the words of the workflow's vocabulary that its context freezes. `while_(facts, view)` must hold when
+    it is written and still when it leaves (default for a mail on a state: still in that state). Of the waiting mails
+    of one `ladder` only the newest leaves.
     """
 
     template: str
@@ -261,8 +264,10 @@ class Name:
 class _WorkflowMeta(StateMachineMetaclass):
     """Keeps the transition lists as the class body named them; python-statemachine turns the attributes into events."""
 
-    def __init__(cls, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> None:
-        cls.transition_lists: dict[str, TransitionList] = {k: v for k, v in attrs.items() if isinstance(v, TransitionList)}
+    def __init__(cls, name: str, bases: tuple[type], attrs: dict[str, Any]) -> None:
+        cls.transition_lists: dict[str, TransitionList] = {
+            k: v for k, v in attrs.items() if isinstance(v, TransitionList)
+        }
         super().__init__(name, bases, attrs)
 
 

@@ -7,14 +7,38 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from vipflow import INTERNAL, REPORT, REQUEST, Change, Email, Name, Opening, Reason, Send, State, Text, View, Workflow, always
+from vipflow import (
+    INTERNAL,
+    REPORT,
+    REQUEST,
+    Change,
+    Email,
+    Name,
+    Opening,
+    Reason,
+    Send,
+    State,
+    Text,
+    View,
+    Workflow,
+    always,
+)
 from vipflow.decide import IncidentNotice
 from vipflow.errors import PolicyError
 from vipflow.vip.audiences import account_manager
+from vipflow.vip.between import FoundMembership
 from vipflow.vip.calendar import custom_anniversary_bounds
 from vipflow.vip.customers import OFFER_TYPES, provisional_number, reseller_of
-from vipflow.vip.fields import EmailAddress, ExternalNumber, PoNumber, Remark, problems_of_remark, problems_of_text, refuse
-from vipflow.vip.forms import CompanyFields, LineField, PersonField, PerhapsLines, SomeLines, lines_of
+from vipflow.vip.fields import (
+    EmailAddress,
+    ExternalNumber,
+    PoNumber,
+    Remark,
+    problems_of_remark,
+    problems_of_text,
+    refuse,
+)
+from vipflow.vip.forms import CompanyFields, PerhapsLines, PersonField, SomeLines, lines_of
 from vipflow.vip.records import Bounce, Customer, Happening
 from vipflow.vip.wording import day, listed, says
 
@@ -129,15 +153,6 @@ class BouncedMail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     subject_line: str = ""
     diagnosis: str = ""
     message: str | None = None
-
-
-class FoundMembership(msgspec.Struct, frozen=True):
-    """What `membership.adopt` is told."""
-
-    anniversary: date | None
-    anchor_day: int | None
-    licences: tuple[LineField, ...]
-    renewed: tuple[LineField, ...]
 
 
 # --- what stands in the way ----------------------------------------------------------------------------------------
@@ -329,7 +344,7 @@ def of_a_bounce(facts: Customer, data: BouncedMail, _view: View) -> Customer:
 
 
 def their_membership(_facts: Customer, data: ExistingMember, _view: View) -> FoundMembership:
-    return FoundMembership(data.anniversary, data.anchor_day, data.licences, data.renewed)
+    return FoundMembership(data.anniversary, data.anchor_day, lines_of(data.licences), lines_of(data.renewed))
 
 
 def their_authorizations(_facts: Customer, data: ExistingMember, _view: View) -> tuple[OpenAuthorization, ...]:

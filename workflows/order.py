@@ -7,11 +7,25 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from vipflow import INTERNAL, REPORT, Change, Name, Opening, Reason, Send, State, Text, View, Workflow
+from vipflow.vip.between import (
+    FoundOrder,
+    Gained,
+    Lost,
+    Paid,
+    PlacedOrder,
+    Renewed,
+    Returned,
+    Shares,
+    at_hand,
+    membership,
+    membership_to_begin,
+    running_membership,
+)
 from vipflow.vip.buying import NEW_PRODUCTS, invitation_withdrawn
 from vipflow.vip.calendar import return_until
 from vipflow.vip.fields import ExternalNumber, Remark, problems_of_remark, problems_of_text, refuse
 from vipflow.vip.forms import PerhapsLines, lines_of
-from vipflow.vip.records import Line, Lines, Order, OrderKind, common_part, covers, less, quantities_of, together
+from vipflow.vip.records import Lines, Order, OrderKind, common_part, covers, less, quantities_of, together
 from vipflow.vip.wording import day, plain_day, plain_lines, product_name, says
 
 Authorizations = Annotated[tuple[str, ...], Meta(max_length=499)]
@@ -37,14 +51,6 @@ class NewOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         refuse(iter(problems))
 
 
-class AdoptedOrder(msgspec.Struct, frozen=True):
-    """The order of an authorization that was already ordered when its customer was adopted."""
-
-    authorization: str
-    lines: tuple[Line, ...]
-    order_number: str | None
-
-
 class Acceptance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Adobe accepted it."""
 
@@ -61,44 +67,6 @@ class Rejection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         refuse(problems_of_remark("explanation", self.explanation))
-
-
-class ReturnedLines(msgspec.Struct, frozen=True):
-    """What was given back."""
-
-    lines: tuple[Line, ...]
-
-
-class PlacedOrder(msgspec.Struct, frozen=True):
-    """What an authorization is told: our reference of the order."""
-
-    order: str
-
-
-class Payment(msgspec.Struct, frozen=True):
-    """What an authorization is told when Adobe accepts."""
-
-    order_number: str | None
-    order: str
-
-
-class Shares(msgspec.Struct, frozen=True):
-    """What each authorization gives back."""
-
-    shares: dict[str, tuple[Line, ...]]
-
-
-class Gained(msgspec.Struct, frozen=True):
-    """What a membership gains, or renews."""
-
-    lines: tuple[Line, ...]
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """What a membership loses again."""
-
-    lines: tuple[Line, ...]
-    renewal: bool
 
 
 # --- what stands in the way ----------------------------------------------------------------------------------------
@@ -199,7 +167,7 @@ def more_than_left_to_renew(_facts: Order | None, data: NewOrder, view: View) ->
     )
 
 
-def something_remains(facts: Order, data: ReturnedLines, _view: View) -> Reason | None:
+def something_remains(facts: Order, data: Returned, _view: View) -> Reason | None:
     """It is returned when nothing remains of it."""
     rest = less(facts.lines, data.lines)
     if not rest:
@@ -229,7 +197,7 @@ def ordered(data: NewOrder, view: View) -> Order:
     )
 
 
-def found_ordered(data: AdoptedOrder, view: View) -> Order:
+def found_ordered(data: FoundOrder, view: View) -> Order:
     return Order(
         kind="authorization",
         authorizations=(data.authorization,),
@@ -253,7 +221,7 @@ def with_explanation(facts: Order, data: Rejection, _view: View) -> Order:
     return replace(facts, explanation=data.explanation)
 
 
-def less_what_was_returned(facts: Order, data: ReturnedLines, _view: View) -> Order:
+def less_what_was_returned(facts: Order, data: Returned, _view: View) -> Order:
     return replace(facts, lines=less(facts.lines, data.lines))
 
 
@@ -263,8 +231,14 @@ def _authorized(data: NewOrder, view: View) -> Lines:
 
 
 def _left_to_renew(view: View) -> Lines:
+    """What nobody renewed or ordered for renewal yet."""
     case = view.only("membership")
-    return less(case.facts.licences, case.facts.renewed) if case is not None else ()
+    if case is None:
+        return ()
+    under_way = (
+        order.facts.lines for order in view.of("order") if order.state == "placed" and order.facts.kind == "renewal"
+    )
+    return less(case.facts.licences, together(case.facts.renewed, *under_way))
 
 
 # --- what is sent on -----------------------------------------------------------------------------------------------
@@ -280,21 +254,6 @@ def authorizations_to_pay(facts: Order, _data: Any, view: View) -> tuple[str, ..
     return tuple(case.ref for case in cases if case is not None and case.state != "paid")
 
 
-def membership(_facts: Order, _data: Any, view: View) -> str | None:
-    case = view.only("membership")
-    return case.ref if case is not None else None
-
-
-def membership_to_begin(_facts: Order, _data: Any, view: View) -> str | None:
-    case = view.only("membership")
-    return case.ref if case is not None and case.state in ("awaiting_first_order", "expired") else None
-
-
-def running_membership(_facts: Order, _data: Any, view: View) -> str | None:
-    case = view.only("membership")
-    return None if case is None or case.state in ("awaiting_first_order", "expired") else case.ref
-
-
 def renewal(facts: Order, _data: Any, _view: View) -> bool:
     return facts.kind == "renewal"
 
@@ -308,18 +267,22 @@ def not_through_authorizations(facts: Order, _data: Any, _view: View) -> bool:
 
 
 def itself(_facts: Order, _data: Any, view: View) -> PlacedOrder:
-    return PlacedOrder(view.case.ref if view.case is not None else "")
+    return PlacedOrder(at_hand(view))
 
 
-def payment(facts: Order, _data: Any, view: View) -> Payment:
-    return Payment(facts.order_number, view.case.ref if view.case is not None else "")
+def payment(facts: Order, _data: Any, view: View) -> Paid:
+    return Paid(facts.order_number, at_hand(view))
+
+
+def its_renewal(facts: Order, _data: Any, _view: View) -> Renewed:
+    return Renewed(facts.lines, facts.placed_on)
 
 
 def its_lines(facts: Order, _data: Any, _view: View) -> Gained:
     return Gained(facts.lines)
 
 
-def its_share_of_each(facts: Order, data: ReturnedLines, view: View) -> Shares:
+def its_share_of_each(facts: Order, data: Returned, view: View) -> Shares:
     """The authorizations give back in their order, each as much as it holds."""
     rest: Lines = data.lines
     shares: dict[str, Lines] = {}
@@ -331,11 +294,11 @@ def its_share_of_each(facts: Order, data: ReturnedLines, view: View) -> Shares:
     return Shares({ref: share for ref, share in shares.items() if share})
 
 
-def authorizations_that_give_back(facts: Order, data: ReturnedLines, view: View) -> tuple[str, ...]:
+def authorizations_that_give_back(facts: Order, data: Returned, view: View) -> tuple[str, ...]:
     return tuple(its_share_of_each(facts, data, view).shares)
 
 
-def what_was_returned(facts: Order, data: ReturnedLines, _view: View) -> Lost:
+def what_was_returned(facts: Order, data: Returned, _view: View) -> Lost:
     return Lost(data.lines, facts.kind == "renewal")
 
 
@@ -398,7 +361,7 @@ class OrderWorkflow(Workflow):
         Opening(
             "adopt",
             placed,
-            data=AdoptedOrder,
+            data=FoundOrder,
             build=found_ordered,
             kind=INTERNAL,
             silent=True,
@@ -413,7 +376,7 @@ class OrderWorkflow(Workflow):
             kind=REPORT,
             then=[
                 Send("purchase_authorization.pay", to=authorizations_to_pay, data=payment),
-                Send("membership.renew", to=membership, data=its_lines, if_=renewal),
+                Send("membership.renew", to=membership, data=its_renewal, if_=renewal),
                 Send("membership.take_up", to=running_membership, data=its_lines, if_=direct),
                 Send("membership.begin", to=membership_to_begin, data=its_lines, if_=direct),
             ],
@@ -427,7 +390,7 @@ class OrderWorkflow(Workflow):
         ),
         Change(
             give_back,
-            data=ReturnedLines,
+            data=Returned,
             record=less_what_was_returned,
             then=[
                 Send("purchase_authorization.give_back", to=authorizations_that_give_back, data=its_share_of_each),

@@ -22,7 +22,6 @@ from vipflow import (
     Timer,
     View,
     Workflow,
-    always,
     before,
     day_after,
     every,
@@ -30,6 +29,21 @@ from vipflow import (
     policy,
 )
 from vipflow.vip.audiences import account_manager, contact
+from vipflow.vip.between import (
+    FirstAuthorization,
+    FoundOrder,
+    Gained,
+    Lost,
+    PlacedOrder,
+    Shares,
+    at_hand,
+    membership,
+    membership_that_noticed,
+    membership_to_begin,
+    membership_without_order,
+    running_membership,
+    state_of,
+)
 from vipflow.vip.buying import NEW_PRODUCTS, product_without_authorization
 from vipflow.vip.calendar import (
     ONE_DAY,
@@ -44,7 +58,7 @@ from vipflow.vip.calendar import (
 from vipflow.vip.customers import has_accepted
 from vipflow.vip.fields import ExternalNumber, PoNumber, problems_of_text, refuse
 from vipflow.vip.forms import SomeLines, lines_of
-from vipflow.vip.records import Authorization, Line, Lines, less
+from vipflow.vip.records import Authorization, less
 from vipflow.vip.wording import day, plain_day, plain_lines, plain_moment, says
 
 # --- what events say -----------------------------------------------------------------------------------------------
@@ -69,12 +83,6 @@ class OpenAuthorization(NewAuthorization, frozen=True, kw_only=True):
     order_number: ExternalNumber | None = None
 
 
-class PlacedOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The order that was placed for it, by our reference."""
-
-    order: str
-
-
 class Payment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Adobe accepted the order. `order` is ours and known only where the order told us itself."""
 
@@ -94,18 +102,12 @@ class Extension(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     due_on: date
 
 
-class ReturnedLines(msgspec.Struct, frozen=True):
-    """What was given back, by authorization."""
-
-    shares: dict[str, tuple[Line, ...]]
-
-
 # --- what stands in the way ----------------------------------------------------------------------------------------
 
 
 def no_longer_pending(facts: Authorization, _data: NoData, view: View) -> Reason | None:
     """Only a pending authorization can be cancelled; once ordered, the way back is a return. [seed]"""
-    state = view.case.state if view.case is not None else ""
+    state = state_of(view)
     if state in ("ordered", "paid") or facts.order is not None:
         return Reason(
             "already_ordered",
@@ -182,9 +184,9 @@ def not_under_order(facts: Authorization, _data: Any, _view: View) -> Reason | N
     )
 
 
-def something_remains(facts: Authorization, data: ReturnedLines, view: View) -> Reason | None:
+def something_remains(facts: Authorization, data: Shares, view: View) -> Reason | None:
     """It is returned when nothing remains of it."""
-    rest = less(facts.lines, _share(data, view))
+    rest = less(facts.lines, data.of(view))
     if not rest:
         return None
     return Reason(
@@ -262,9 +264,7 @@ def already_reported(facts: Authorization, _data: NoData, view: View) -> Reason 
 def authorize(data: NewAuthorization, view: View) -> Authorization:
     """Licences at the customer's disposal from now on, to be ordered by the day that the policy says."""
     return _with_dates(
-        Authorization(
-            lines=lines_of(data.lines), po_number=data.po_number, created_at=view.at, created_on=view.today
-        ),
+        Authorization(lines=lines_of(data.lines), po_number=data.po_number, created_at=view.at, created_on=view.today),
         authorization_dates(view.at, view.policy, view.tenant.zone),
     )
 
@@ -294,9 +294,7 @@ def found_open(data: OpenAuthorization, view: View) -> Authorization:
 
 
 def _with_dates(facts: Authorization, dates: AuthorizationDates) -> Authorization:
-    return replace(
-        facts, due_on=dates.due_on, suspended_from=dates.suspended_from, expires_at=dates.expires_at
-    )
+    return replace(facts, due_on=dates.due_on, suspended_from=dates.suspended_from, expires_at=dates.expires_at)
 
 
 def ordered_by(facts: Authorization, data: PlacedOrder, _view: View) -> Authorization:
@@ -341,12 +339,8 @@ def restored_today(facts: Authorization, _data: NoData, view: View) -> Authoriza
     return replace(facts, deactivated_on=None, suspended_from=None if over else facts.suspended_from)
 
 
-def less_what_was_returned(facts: Authorization, data: ReturnedLines, view: View) -> Authorization:
-    return replace(facts, lines=less(facts.lines, _share(data, view)))
-
-
-def _share(data: ReturnedLines, view: View) -> Lines:
-    return data.shares.get(view.case.ref, ()) if view.case is not None else ()
+def less_what_was_returned(facts: Authorization, data: Shares, view: View) -> Authorization:
+    return replace(facts, lines=less(facts.lines, data.of(view)))
 
 
 # --- where it starts, what it sends --------------------------------------------------------------------------------
@@ -361,48 +355,8 @@ def by_its_dates(facts: Authorization, view: View) -> State:
     return PurchaseAuthorization.late if due_day_over(facts, None, view) else PurchaseAuthorization.pending
 
 
-class Gained(msgspec.Struct, frozen=True):
-    """What a membership gains."""
-
-    lines: tuple[Line, ...]
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """What a membership loses again."""
-
-    lines: tuple[Line, ...]
-    renewal: bool = False
-
-
-class FirstAuthorization(msgspec.Struct, frozen=True):
-    """An authorization of the time before the first order."""
-
-    authorization: str
-    on: date
-
-
-def membership_without_order(_facts: Authorization, _data: Any, view: View) -> str | None:
-    case = view.only("membership")
-    return case.ref if case is not None and case.state == "awaiting_first_order" else None
-
-
-def membership_to_begin(_facts: Authorization, _data: Any, view: View) -> str | None:
-    case = view.only("membership")
-    return case.ref if case is not None and case.state in ("awaiting_first_order", "expired") else None
-
-
-def running_membership(_facts: Authorization, _data: Any, view: View) -> str | None:
-    case = view.only("membership")
-    return None if case is None or case.state in ("awaiting_first_order", "expired") else case.ref
-
-
-def membership(_facts: Authorization, _data: Any, view: View) -> str | None:
-    case = view.only("membership")
-    return case.ref if case is not None else None
-
-
 def itself(facts: Authorization, _data: Any, view: View) -> FirstAuthorization:
-    return FirstAuthorization(view.case.ref if view.case is not None else "", facts.created_on)
+    return FirstAuthorization(at_hand(view), facts.created_on)
 
 
 def its_licences(facts: Authorization, _data: Any, _view: View) -> Gained:
@@ -413,20 +367,12 @@ def its_licences_again(facts: Authorization, _data: Any, _view: View) -> Lost:
     return Lost(facts.lines)
 
 
-def what_was_returned(_facts: Authorization, data: ReturnedLines, view: View) -> Lost:
-    return Lost(_share(data, view))
+def what_was_returned(_facts: Authorization, data: Shares, view: View) -> Lost:
+    return Lost(data.of(view))
 
 
-class ItsOrder(msgspec.Struct, frozen=True):
-    """The order that was already placed when the customer was adopted."""
-
-    authorization: str
-    lines: tuple[Line, ...]
-    order_number: str | None
-
-
-def its_order(facts: Authorization, data: OpenAuthorization, view: View) -> ItsOrder:
-    return ItsOrder(view.case.ref if view.case is not None else "", facts.lines, data.order_number)
+def its_order(facts: Authorization, data: OpenAuthorization, view: View) -> FoundOrder:
+    return FoundOrder(at_hand(view), facts.lines, data.order_number)
 
 
 def it_was_ordered(_facts: Authorization, data: OpenAuthorization, _view: View) -> bool:
@@ -440,10 +386,6 @@ def it_was_paid(facts: Authorization, _data: Any, _view: View) -> bool:
 # --- what is said --------------------------------------------------------------------------------------------------
 
 
-def _state(view: View) -> str:
-    return view.case.state if view.case is not None else ""
-
-
 def _promise_runs(facts: Authorization, view: View) -> bool:
     return facts.promised_until is not None and view.today <= facts.promised_until
 
@@ -453,27 +395,27 @@ def _chased(facts: Authorization, view: View) -> bool:
 
 
 def still_to_pay(facts: Authorization, view: View) -> bool:
-    return _state(view) == "pending" and _chased(facts, view)
+    return state_of(view) == "pending" and _chased(facts, view)
 
 
 def still_late(facts: Authorization, view: View) -> bool:
-    return _state(view) == "late" and _chased(facts, view)
+    return state_of(view) == "late" and _chased(facts, view)
 
 
 def still_late_for_us(_facts: Authorization, view: View) -> bool:
-    return _state(view) == "late"
+    return state_of(view) == "late"
 
 
 def still_deactivated(_facts: Authorization, view: View) -> bool:
-    return _state(view) == "suspended"
+    return state_of(view) == "suspended"
 
 
 def not_yet_ordered(_facts: Authorization, view: View) -> bool:
-    return _state(view) in ("pending", "late", "suspended")
+    return state_of(view) in ("pending", "late", "suspended")
 
 
 def at_disposal(_facts: Authorization, view: View) -> bool:
-    return _state(view) in ("pending", "ordered", "late", "paid")
+    return state_of(view) in ("pending", "ordered", "late", "paid")
 
 
 def vocabulary(facts: Authorization, view: View) -> dict[str, Any]:
@@ -560,7 +502,11 @@ class PurchaseAuthorization(Workflow):
 
     # What people and Adobe do about it.
     cancel = pending.to(cancelled)
-    extend = pending.to(pending, unless=promise_in_the_past) | late.to(late, unless=promise_in_the_past) | suspended.to(suspended, unless=promise_in_the_past)
+    extend = (
+        pending.to(pending, unless=promise_in_the_past)
+        | late.to(late, unless=promise_in_the_past)
+        | suspended.to(suspended, unless=promise_in_the_past)
+    )
     grant_extension = pending.to(pending) | late.to(pending) | suspended.to(pending) | ordered.to(ordered)
     customer_paid = pending.to(pending) | ordered.to(ordered) | late.to(late) | suspended.to(suspended) | paid.to(paid)
     deactivate = suspended.from_(pending, ordered, late) | suspended.to(suspended, unless=already_reported)
@@ -630,7 +576,7 @@ class PurchaseAuthorization(Workflow):
             cancel,
             kind=REQUEST,
             otherwise=no_longer_pending,
-            then=[Send("membership.forget_authorization", to=membership_without_order, data=itself)],
+            then=[Send("membership.forget_authorization", to=membership_that_noticed, data=itself)],
         ),
         Change(extend, data=Promise, record=promised, kind=REQUEST, reason_required=True),
         Change(grant_extension, data=Extension, record=extended_by_adobe, kind=REPORT),
@@ -641,7 +587,7 @@ class PurchaseAuthorization(Workflow):
         Change(remind, kind=REQUEST),
         Change(
             give_back,
-            data=ReturnedLines,
+            data=Shares,
             record=less_what_was_returned,
             then=[Send("membership.give_back", to=membership, data=what_was_returned, if_=it_was_paid)],
         ),
@@ -649,7 +595,11 @@ class PurchaseAuthorization(Workflow):
     timers = [
         Timer(pending, before("due_on", days=policy.payment_reminder_days), send=remind),
         Timer(pending, day_after("promised_until"), send=remind),
-        Timer(pending, every(first=policy.order_reminder_after_days, days=policy.order_reminder_every_days), send=remind_to_order),
+        Timer(
+            pending,
+            every(first=policy.order_reminder_after_days, days=policy.order_reminder_every_days),
+            send=remind_to_order,
+        ),
         Timer(pending, day_after("due_on"), send=fall_due),
         Timer(pending, on("expires_at"), send=expire),
         Timer(late, every(days=policy.overdue_every_days), send=remind),
@@ -660,17 +610,77 @@ class PurchaseAuthorization(Workflow):
     ]
     record_block = ["po_number", "lines"]
     emails = [
-        Email("products_added", to=contact, on=("create", "add"), while_=at_disposal, says=["created_on", "due_on", "expires_at", "accepted"]),
-        Email("payment_reminder", to=contact, on=pending.on(remind), while_=still_to_pay, ladder="payment", says=["due_on", "suspended_from"]),
-        Email("payment_overdue", to=contact, on=(late, late.on(remind)), while_=still_late, ladder="payment", says=["due_on", "suspended_from"]),
-        Email("deactivation_notice", to=contact, on=warn, while_=still_late, ladder="payment", says=["due_on", "suspended_from"]),
-        Email("licences_deactivated", to=contact, on=(suspended, suspended.on(deactivate)), while_=still_deactivated, ladder="payment", says=["due_on", "suspended_from", "confirmed"]),
+        Email(
+            "products_added",
+            to=contact,
+            on=("create", "add"),
+            while_=at_disposal,
+            says=["created_on", "due_on", "expires_at", "accepted"],
+        ),
+        Email(
+            "payment_reminder",
+            to=contact,
+            on=pending.on(remind),
+            while_=still_to_pay,
+            ladder="payment",
+            says=["due_on", "suspended_from"],
+        ),
+        Email(
+            "payment_overdue",
+            to=contact,
+            on=(late, late.on(remind)),
+            while_=still_late,
+            ladder="payment",
+            says=["due_on", "suspended_from"],
+        ),
+        Email(
+            "deactivation_notice",
+            to=contact,
+            on=warn,
+            while_=still_late,
+            ladder="payment",
+            says=["due_on", "suspended_from"],
+        ),
+        Email(
+            "licences_deactivated",
+            to=contact,
+            on=(suspended, suspended.on(deactivate)),
+            while_=still_deactivated,
+            ladder="payment",
+            says=["due_on", "suspended_from", "confirmed"],
+        ),
         Email("payment_received", to=contact, on=paid, says=["paid_on"]),
         Email("authorization_cancelled", to=contact, on=cancelled, says=["cancelled_on"]),
         Email("authorization_expired", to=contact, on=expired, says=["expires_at"]),
-        Email("order_to_place", to=account_manager, on=("create", remind_to_order, pending.on(customer_paid), late.on(customer_paid), suspended.on(customer_paid)), while_=not_yet_ordered, ladder="order", says=["created_on", "due_on", "expires_at", "customer_paid_on", "seat_duration"]),
-        Email("customer_added_products", to=account_manager, on="add", while_=not_yet_ordered, ladder="order", says=["created_on", "due_on", "expires_at", "seat_duration"]),
+        Email(
+            "order_to_place",
+            to=account_manager,
+            on=(
+                "create",
+                remind_to_order,
+                pending.on(customer_paid),
+                late.on(customer_paid),
+                suspended.on(customer_paid),
+            ),
+            while_=not_yet_ordered,
+            ladder="order",
+            says=["created_on", "due_on", "expires_at", "customer_paid_on", "seat_duration"],
+        ),
+        Email(
+            "customer_added_products",
+            to=account_manager,
+            on="add",
+            while_=not_yet_ordered,
+            ladder="order",
+            says=["created_on", "due_on", "expires_at", "seat_duration"],
+        ),
         Email("authorization_late", to=account_manager, on=late, says=["due_on", "suspended_from"]),
-        Email("deactivation_near", to=account_manager, on=warn, while_=still_late_for_us, says=["due_on", "suspended_from"]),
+        Email(
+            "deactivation_near",
+            to=account_manager,
+            on=warn,
+            while_=still_late_for_us,
+            says=["due_on", "suspended_from"],
+        ),
     ]
     vocabulary = staticmethod(vocabulary)

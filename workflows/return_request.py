@@ -8,10 +8,11 @@ from msgspec.structs import replace
 from vipflow import REPORT, Change, Email, Opening, Reason, Send, State, Text, View, Workflow
 from vipflow.case import Case
 from vipflow.vip.audiences import contact
+from vipflow.vip.between import Returned, Shares
 from vipflow.vip.calendar import midnight, return_until
 from vipflow.vip.fields import Remark, problems_of_remark, refuse
 from vipflow.vip.forms import PerhapsLines, lines_of
-from vipflow.vip.records import Line, Lines, Return, covers, less, quantities_of, together
+from vipflow.vip.records import Lines, Return, covers, less, quantities_of, together
 from vipflow.vip.wording import day, plain_day, plain_lines, says
 
 # --- what events say -----------------------------------------------------------------------------------------------
@@ -36,14 +37,6 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         refuse(problems_of_remark("explanation", self.explanation))
-
-
-class ReturnedLines(msgspec.Struct, frozen=True):
-    lines: tuple[Line, ...]
-
-
-class Shares(msgspec.Struct, frozen=True):
-    shares: dict[str, tuple[Line, ...]]
 
 
 # --- what is returned ----------------------------------------------------------------------------------------------
@@ -184,8 +177,8 @@ def the_authorization(facts: Return, _data: Answer, _view: View) -> str | None:
     return facts.authorization
 
 
-def its_lines(facts: Return, _data: Answer, _view: View) -> ReturnedLines:
-    return ReturnedLines(facts.lines)
+def its_lines(facts: Return, _data: Answer, _view: View) -> Returned:
+    return Returned(facts.lines)
 
 
 def its_share(facts: Return, _data: Answer, _view: View) -> Shares:

@@ -6,7 +6,7 @@ import pytest
 
 from vipflow.errors import BadInput
 from vipflow.store.database import DatabaseUnusable, open_database
-from vipflow.store.meta import get_meta
+from vipflow.store.meta import get_meta, set_meta
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
@@ -67,7 +67,7 @@ def test_a_server_that_does_not_answer_is_named_without_its_password():
 
 def test_a_database_that_is_not_there_is_named(postgres_server):
     database = open_database(postgres_server.url_for("nowhere"))
-    with pytest.raises(DatabaseUnusable, match="nowhere. does not exist"), database.read():
+    with pytest.raises(DatabaseUnusable, match=r"\"nowhere\" does not exist"), database.read():
         pass
     database.dispose()
 
@@ -91,10 +91,30 @@ def test_a_missing_driver_is_named_with_the_way_to_get_it(monkeypatch):
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_lost_server_is_said_plainly_and_the_next_transaction_connects_anew(database):
-    with pytest.raises(DatabaseUnusable), database.write() as connection:
-        with database.write() as other:
+    def while_the_server_goes():
+        with database.write() as connection:
             ours = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
-            other.exec_driver_sql(f"SELECT pg_terminate_backend({ours})")
-        connection.exec_driver_sql("SELECT 1")
+            with database.write() as other:
+                other.exec_driver_sql(f"SELECT pg_terminate_backend({ours})")
+            connection.exec_driver_sql("SELECT 1")
+
+    with pytest.raises(DatabaseUnusable):
+        while_the_server_goes()
+    with database.write() as connection:
+        assert get_meta(connection, "a") is None
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_process_that_stands_still_in_a_transaction_loses_it_and_is_told(database):
+    def frozen():
+        with database.write() as connection:
+            set_meta(connection, "a", "half")
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '1ms'")
+            with database.write() as other:
+                other.exec_driver_sql("SELECT pg_sleep(0.1)")
+            set_meta(connection, "a", "whole")
+
+    with pytest.raises(DatabaseUnusable, match="stood still"):
+        frozen()
     with database.write() as connection:
         assert get_meta(connection, "a") is None

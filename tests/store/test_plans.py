@@ -1,12 +1,12 @@
 """With 10,000 rows every question is answered through its index, and every write finds its rows by their key.
 
-The plans are asked for twice, before and after the database has counted its rows: a fresh table is where PostgreSQL errs.
+The plans are asked for twice, before and after the database has counted its rows: fresh tables mislead PostgreSQL.
 """
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import BindParameter, bindparam, select, text
 
 from vipflow.store.database import open_database
 from vipflow.store.schema import create_all
@@ -16,7 +16,7 @@ from vipflow.store.writes import Delete, Insert, InsertAbsent, Update, Upsert
 
 ROWS = 10_000
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
-TENANT = bindparam("tenant")
+TENANT: BindParameter[int] = bindparam("tenant")
 
 QUESTIONS = {
     "subjects by ref": (subjects, select(subjects).where(subjects.c.tenant == TENANT, any_of(subjects.c.ref, "many"))),

@@ -27,7 +27,19 @@ _EOL = "\r\n"
 _LONGEST_PLAIN = 200  # a line may have 998 characters (RFC 5322, 2.1.1), and most programs fold at 78
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
-_OURS = {"from", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "auto-submitted", "mime-version", "sender"}
+_OURS = {
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "reply-to",
+    "subject",
+    "date",
+    "message-id",
+    "auto-submitted",
+    "mime-version",
+    "sender",
+}
 
 
 class MailError(VipflowError):
@@ -59,7 +71,9 @@ class Address:
     def __post_init__(self) -> None:
         object.__setattr__(self, "email", _checked(self.email))
         if _CONTROL.search(self.name):
-            raise MailError(f"the name {self.name!r}", "it holds a line break or another control character", "remove it")
+            raise MailError(
+                f"the name {self.name!r}", "it holds a line break or another control character", "remove it"
+            )
 
     def __str__(self) -> str:
         """As people read it.
@@ -90,7 +104,9 @@ def build_mail(
     if date.tzinfo is None:
         raise MailError(f"the date {date}", "it names no time zone", "pass an aware datetime")
     if not re.fullmatch(r"<[!-;=?-~]+@[!-;=?-~]+>", message_id):
-        raise MailError(f"the Message-ID {message_id!r}", "it is not of the form <left@domain>", "make it with message_id()")
+        raise MailError(
+            f"the Message-ID {message_id!r}", "it is not of the form <left@domain>", "make it with message_id()"
+        )
 
     lines = [
         f"Message-ID: {message_id}",
@@ -105,9 +121,15 @@ def build_mail(
     lines += [_words("Subject", rendered.subject), "Auto-Submitted: auto-generated"]
     for name, value in (headers or {}).items():
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _OURS or name.lower().startswith("content-"):
-            raise MailError(f"the header {name!r}", "it is not one that may be added", "use a name such as X-Shop-Order")
+            raise MailError(
+                f"the header {name!r}", "it is not one that may be added", "use a name such as X-Shop-Order"
+            )
         lines.append(_words(name, value))
-    lines += ["MIME-Version: 1.0", 'Content-Type: text/plain; charset="utf-8"', "Content-Transfer-Encoding: quoted-printable"]
+    lines += [
+        "MIME-Version: 1.0",
+        'Content-Type: text/plain; charset="utf-8"',
+        "Content-Transfer-Encoding: quoted-printable",
+    ]
     text = rendered.text.replace("\r\n", "\n").replace("\r", "\n")
     body = quopri.encodestring(text.encode("utf-8")).replace(b"\n", _EOL.encode())
     return (_EOL.join(lines) + _EOL * 2).encode("ascii") + body
@@ -130,14 +152,20 @@ def _checked(email: str) -> str:
     if _CONTROL.search(email):
         raise MailError(what, "it holds a line break or another control character", "remove it")
     if email.count("@") > 1 or re.search(r"[,;\s<>]", email):
-        raise MailError(what, "it is not exactly one bare address", "write name@example.com alone, one address per field")
+        raise MailError(
+            what, "it is not exactly one bare address", "write name@example.com alone, one address per field"
+        )
     local, at, domain = email.partition("@")
     if not at or not local or not domain:
         raise MailError(what, "it is no e-mail address", "it is written name@example.com")
     if not _LOCAL.fullmatch(local) or len(local) > 64:
-        raise MailError(what, f"{local!r} before the @ cannot be delivered everywhere", "use letters without accents, digits and . _ - +")
+        raise MailError(
+            what,
+            f"{local!r} before the @ cannot be delivered everywhere",
+            "use letters without accents, digits and . _ - +",
+        )
     address = f"{local}@{_domain(domain, what)}"
-    if len(address) > 254:  # noqa: PLR2004 - RFC 5321, 4.5.3.1.3
+    if len(address) > 254:
         raise MailError(what, "it is longer than 254 characters", "check it")
     return address
 
@@ -148,7 +176,7 @@ def _domain(domain: str, what: str) -> str:
     except UnicodeError:
         plain = ""
     labels = plain.split(".")
-    if len(plain) > 253 or not all(map(_LABEL.fullmatch, labels)):  # noqa: PLR2004 - RFC 1035
+    if len(plain) > 253 or not all(map(_LABEL.fullmatch, labels)):
         raise MailError(what, f"{domain!r} is no domain name", "check what stands after the @, such as example.com")
     return plain
 

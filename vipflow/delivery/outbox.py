@@ -1,16 +1,17 @@
 """Delivery: what is written down leaves. A message is claimed, checked once more, rendered once, sent, and marked.
 
-Claiming and marking are transactions of their own; rendering and sending happen between them, so a mail may leave twice if the
-process dies in between, but never silently not at all. The bytes are kept before they first leave: every copy is the same.
+Claiming and marking are transactions of their own; rendering and sending happen between them, so a mail may leave
+twice if the process dies in between, but never silently not at all. The bytes are kept before they first leave: every
+copy is the same.
 """
 
 from __future__ import annotations
 
 import hashlib
-from email import message_from_bytes
-from email.utils import getaddresses
 from collections.abc import Sequence
 from datetime import datetime
+from email import message_from_bytes
+from email.utils import getaddresses
 from typing import Any, Protocol
 
 import msgspec
@@ -73,7 +74,9 @@ class _Claimed(msgspec.Struct):
 class Delivery:
     """Sends what waits in the outbox of an engine's database."""
 
-    def __init__(self, engine: Engine, templates: Templates, transport: Transport, addresser: Addresser, domain: str) -> None:
+    def __init__(
+        self, engine: Engine, templates: Templates, transport: Transport, addresser: Addresser, domain: str
+    ) -> None:
         self.engine = engine
         self.templates = templates
         self.transport = transport
@@ -81,8 +84,8 @@ class Delivery:
         self.domain = domain
 
     def deliver(self, *, most: int = 200) -> DeliveryReport:
-        """One round: at most `most` messages that may leave now, with the ladders they stand on. What is no longer true, or was
-        overtaken by a newer one, is superseded; what cannot be written is held, and shown.
+        """One round: at most `most` messages that may leave now, with the ladders they stand on. What is no longer
+        true, or was overtaken by a newer one, is superseded; what cannot be written is held, and shown.
         """
         claimed, overtaken = self._claim(most)
         outcomes: list[tuple[int, str, str, int, datetime | None, str | None]] = []
@@ -94,7 +97,9 @@ class Delivery:
             try:
                 parcel, digest = self._parcel(each)
             except (TemplateError, MailError) as fault:
-                outcomes.append((each.tenant.id, each.waiting.key, "held", each.waiting.row.copies, None, str(fault)[:500]))
+                outcomes.append(
+                    (each.tenant.id, each.waiting.key, "held", each.waiting.row.copies, None, str(fault)[:500])
+                )
                 unwritable.append((each, str(fault)))
                 continue
             kept.append((each.tenant.id, each.waiting.key, parcel.message_id, digest, parcel.content))
@@ -125,16 +130,25 @@ class Delivery:
                 subjects = sorted({row.subject for row in due if row.tenant == tenant_id})
                 batch = self.engine.batch(connection, tenant_id, now)
                 batch.lock(subjects, skip_locked=True)
-                waiting = [_waiting(row) for row in outgoing.waiting_messages(connection, tenant_id, sorted(batch.works))]
+                waiting = [
+                    _waiting(row) for row in outgoing.waiting_messages(connection, tenant_id, sorted(batch.works))
+                ]
                 batch.load_cases({w.case for w in waiting})
                 leaving, gone = self._judge(batch, waiting, now)
-                outgoing.CLAIM.run(connection, [(tenant_id, each.waiting.key, "sending", each.waiting.row.attempts + 1) for each in leaving])
-                outgoing.FINISH.run(connection, [(tenant_id, w.key, "superseded", w.row.copies, None, why) for w, why in gone])
+                outgoing.CLAIM.run(
+                    connection,
+                    [(tenant_id, each.waiting.key, "sending", each.waiting.row.attempts + 1) for each in leaving],
+                )
+                outgoing.FINISH.run(
+                    connection, [(tenant_id, w.key, "superseded", w.row.copies, None, why) for w, why in gone]
+                )
                 claimed += leaving
                 overtaken += len(gone)
         return claimed, overtaken
 
-    def _judge(self, batch: Batch, waiting: Sequence[Waiting], now: datetime) -> tuple[list[_Claimed], list[tuple[Waiting, str]]]:
+    def _judge(
+        self, batch: Batch, waiting: Sequence[Waiting], now: datetime
+    ) -> tuple[list[_Claimed], list[tuple[Waiting, str]]]:
         leaving: list[_Claimed] = []
         gone: list[tuple[Waiting, str]] = []
         by_subject: dict[str, list[Waiting]] = {}
@@ -173,7 +187,9 @@ class Delivery:
             recipients = tuple(recipients_of(content))
         else:
             if claimed.addressing is None:
-                raise MailError(f"message {row.key}", "nobody is left to write to", "name an account manager or an admin")
+                raise MailError(
+                    f"message {row.key}", "nobody is left to write to", "name an account manager or an admin"
+                )
             words = msgspec.json.decode(row.context)
             rendered = self.templates.render(row.template, row.language, words, tenant.zone)
             content = build_mail(
@@ -188,7 +204,9 @@ class Delivery:
             )
             digest = hashlib.sha256(content).hexdigest()
             recipients = tuple(a.email for a in (*claimed.addressing.to, *claimed.addressing.cc))
-        return Parcel(tenant.key, row.key, message_id(tenant.key, row.key, self.domain), recipients, content, row.created_at), digest
+        return Parcel(
+            tenant.key, row.key, message_id(tenant.key, row.key, self.domain), recipients, content, row.created_at
+        ), digest
 
     def _keep_bytes(self, kept: Sequence[tuple[int, str, str, str, bytes]]) -> None:
         if kept:
@@ -196,7 +214,9 @@ class Delivery:
                 outgoing.KEEP_BYTES.run(connection, list(kept))
 
     def _finish(
-        self, outcomes: Sequence[tuple[int, str, str, int, datetime | None, str | None]], incidents: Sequence[tuple[Any, ...]]
+        self,
+        outcomes: Sequence[tuple[int, str, str, int, datetime | None, str | None]],
+        incidents: Sequence[tuple[Any, ...]],
     ) -> None:
         if outcomes:
             with self.engine.database.write() as connection:
@@ -213,7 +233,16 @@ class Delivery:
             "en": f"The mail “{row.template}” for {row.case_ref} cannot be written: {problem}",
         }
         ident = reference("N", tenant.key, cause)
-        return (tenant.id, ident, row.subject, row.case_ref, "mail_held", cause, msgspec.json.encode(says).decode(), now)
+        return (
+            tenant.id,
+            ident,
+            row.subject,
+            row.case_ref,
+            "mail_held",
+            cause,
+            msgspec.json.encode(says).decode(),
+            now,
+        )
 
 
 def recipients_of(content: bytes) -> list[str]:

@@ -49,7 +49,9 @@ class TemplateError(VipflowError):
 
     exit_code = 2
 
-    def __init__(self, template: str, language: str, problem: str, file: str | None = None, line: int | None = None) -> None:
+    def __init__(
+        self, template: str, language: str, problem: str, file: str | None = None, line: int | None = None
+    ) -> None:
         self.where = ": ".join(part for part in (f"{file} line {line}" if file and line else file or "",) if part)
         super().__init__(f"template {template} ({language}): {self.where + ': ' if self.where else ''}{problem}")
         self.template = template
@@ -75,9 +77,21 @@ class Templates:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = tuple(Path(folder) for folder in folders)
-        self.languages = tuple(code for code in typography.LANGUAGES if any(f.glob(f"*/{code}") for f in self.folders))
+        self.languages = tuple(
+            code
+            for code in typography.LANGUAGES
+            if any(True for folder in self.folders for _ in folder.glob(f"*/{code}"))
+        )
         self.names = tuple(
-            sorted({entry.name for folder in self.folders if folder.is_dir() for entry in folder.iterdir() if _is_template(entry)})
+            sorted(
+                {
+                    entry.name
+                    for folder in self.folders
+                    if folder.is_dir()
+                    for entry in folder.iterdir()
+                    if _is_template(entry)
+                }
+            )
         )
         loader = jinja2.FileSystemLoader([str(folder) for folder in reversed(self.folders)])
         self._environments = {code: _Environment(code, loader) for code in self.languages}
@@ -118,9 +132,13 @@ class Templates:
         known = self._known.get((language, name))
         if known is None:
             if language not in self._environments:
-                raise TemplateError(template, language, f"no template is written in it; there are {', '.join(self.languages)}")
+                raise TemplateError(
+                    template, language, f"no template is written in it; there are {', '.join(self.languages)}"
+                )
             if template not in self.names:
-                raise TemplateError(template, language, f"there is none of this name{did_you_mean(template, self.names)}")
+                raise TemplateError(
+                    template, language, f"there is none of this name{did_you_mean(template, self.names)}"
+                )
             try:
                 known = _Survey(self._environments[language]).facts(name)
             except (jinja2.TemplateError, RecursionError, OSError, UnicodeError) as error:
@@ -157,12 +175,14 @@ def check_templates(
     """
     problems: dict[str, None] = {}  # a shared file is at fault once, not once for each of its templates
     for template, facts in expected.items():
-        for language in templates.languages or typography.LANGUAGES:
+        for language in typography.LANGUAGES:
             for problem in _problems_of(templates, template, language, facts, samples.get(template, {}), zone):
                 problems.setdefault(problem)
     for template in templates.names:
         if template not in expected:
-            problems.setdefault(f"template {template}: no workflow sends it{did_you_mean(template, expected)}; rename or remove its folder")
+            problems.setdefault(
+                f"template {template}: no workflow sends it{did_you_mean(template, expected)}; rename or remove its folder"
+            )
     return list(problems)
 
 
@@ -179,7 +199,7 @@ def _problems_of(
             yield f"{file}: is missing; write this file"
             return
         try:
-            unknown = templates._facts(template, language, part) - set(facts)  # noqa: SLF001 - one module
+            unknown = templates._facts(template, language, part) - set(facts)
         except TemplateError as error:
             yield f"{error.where or file}: {error.problem}"
             return
@@ -228,6 +248,7 @@ _INSTEAD = {
     nodes.Macro: "there are no macros; put what is shared in a file under _shared/ and include it",
     nodes.Import: "there are no macros to import; {% include %} the file",
     nodes.FromImport: "there are no macros to import; {% include %} the file",
+    nodes.Scope: "this tag is not part of the templates' language",
     nodes.Extends: "templates do not extend others; {% include %} what is shared",
     nodes.Block: "templates do not extend others; {% include %} what is shared",
 }
@@ -254,24 +275,38 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.filters = _filters(language)
         self.tests = {"none": _is_none}
 
-    def compile(self, source: Any, name: str | None = None, filename: str | None = None, *args: Any, **options: Any) -> Any:
+    def compile(
+        self, source: Any, name: str | None = None, filename: str | None = None, *args: Any, **options: Any
+    ) -> Any:
         tree = self.parse(source, name, filename) if isinstance(source, str) else source
         _allow(tree, name, filename)
         return super().compile(tree, name, filename, *args, **options)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, dict):
-            return obj[attribute] if attribute in obj else self.undefined(f"there is no fact {attribute!r} here{did_you_mean(attribute, obj)}")
+            return (
+                obj[attribute]
+                if attribute in obj
+                else self.undefined(f"there is no fact {attribute!r} here{did_you_mean(attribute, obj)}")
+            )
         if isinstance(obj, LoopContext) and attribute in LOOP_FACTS:
             return getattr(obj, attribute)
         if isinstance(obj, Undefined):
             return obj
-        return self.undefined(f"{attribute!r} is asked of something that holds no facts; test it with {{% if %}} where it may be absent")
+        return self.undefined(
+            f"{attribute!r} is asked of something that holds no facts; test it with {{% if %}} where it may be absent"
+        )
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(obj, list) and isinstance(argument, int):
-            return obj[argument] if -len(obj) <= argument < len(obj) else self.undefined(f"the list has no entry {argument}")
-        return self.getattr(obj, str(argument))
+            return (
+                obj[argument]
+                if -len(obj) <= argument < len(obj)
+                else self.undefined(f"the list has no entry {argument}")
+            )
+        return (
+            obj if isinstance(obj, Undefined) else self.undefined(f"[{argument}] is asked of something that is no list")
+        )
 
 
 class _Typing(Extension):
@@ -309,7 +344,8 @@ def _allow(tree: nodes.Template, name: str | None, filename: str | None) -> None
     """Refuses whatever is not on the list, before the optimizer could compute any of it."""
 
     def refuse(node: nodes.Node, why: str) -> jinja2.TemplateSyntaxError:
-        return jinja2.TemplateSyntaxError(why, node.lineno or 1, name, filename)
+        line = next((each.lineno for each in _all(node) if each.lineno), 1)  # some nodes have none of their own
+        return jinja2.TemplateSyntaxError(why, line, name, filename)
 
     for node in _all(tree):
         kind = type(node)
@@ -317,20 +353,31 @@ def _allow(tree: nodes.Template, name: str | None, filename: str | None) -> None
             raise refuse(node, _INSTEAD.get(kind, f"{kind.__name__} is not part of the templates' language"))
         if isinstance(node, nodes.Filter):
             if node.name not in FILTERS:
-                raise refuse(node, f"there is no filter {node.name!r}{did_you_mean(node.name, FILTERS)}; there are {', '.join(FILTERS)}")
+                raise refuse(
+                    node,
+                    f"there is no filter {node.name!r}{did_you_mean(node.name, FILTERS)}; there are {', '.join(FILTERS)}",
+                )
             if node.args or node.kwargs or node.dyn_args or node.dyn_kwargs or node.node is None:
                 raise refuse(node, f"the filter {node.name} takes nothing in brackets")
         elif isinstance(node, nodes.Test) and (node.name != "none" or node.args):
             raise refuse(node, f"there is no test {node.name!r}; write {{% if fact %}}, or {{% if fact is none %}}")
         elif isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
             raise refuse(node, f"{node.attr!r} is no fact")
-        elif isinstance(node, nodes.Getitem) and not (isinstance(node.arg, nodes.Const) and type(node.arg.value) in (int, str)):
-            raise refuse(node, "between [ ] stands a number or a quoted name")
-        elif isinstance(node, nodes.For) and (node.recursive or node.test or not isinstance(node.iter, nodes.Name | nodes.Getattr)):
+        elif isinstance(node, nodes.Getitem) and not (
+            isinstance(node.arg, nodes.Const) and type(node.arg.value) is int
+        ):
+            raise refuse(node, "between [ ] stands a number; a fact of a fact is written {{ customer.company }}")
+        elif isinstance(node, nodes.For) and (
+            node.recursive or node.test or not isinstance(node.iter, nodes.Name | nodes.Getattr)
+        ):
             raise refuse(node, "a loop is written {% for line in lines %}, over a list of the facts")
-        elif isinstance(node, nodes.With) and not all(isinstance(v, nodes.Name | nodes.Getattr | nodes.Const) for v in node.values):
+        elif isinstance(node, nodes.With) and not all(
+            isinstance(v, nodes.Name | nodes.Getattr | nodes.Const) for v in node.values
+        ):
             raise refuse(node, "{% with %} only gives a fact another name")
-        elif isinstance(node, nodes.Include) and not (isinstance(node.template, nodes.Const) and isinstance(node.template.value, str)):
+        elif isinstance(node, nodes.Include) and not (
+            isinstance(node.template, nodes.Const) and isinstance(node.template.value, str)
+        ):
             raise refuse(node, "{% include %} names its file in quotes")
         elif isinstance(node, nodes.Include) and (node.ignore_missing or not node.with_context):
             raise refuse(node, "{% include %} takes the name of a file and nothing else")
@@ -357,7 +404,9 @@ class _Survey:
         size = self._size_of_file(name)
         if size > MOST_OUTPUT:
             filename = self.trees[name] and str(getattr(self.trees[name], "filename", name))
-            raise jinja2.TemplateSyntaxError("could write too much: loops inside loops, or too many includes", 1, name, filename)
+            raise jinja2.TemplateSyntaxError(
+                "could write too much: loops inside loops, or too many includes", 1, name, filename
+            )
         return frozenset(self._asked(self.trees[name], frozenset()))
 
     def _tree(self, name: str) -> nodes.Template:
@@ -447,4 +496,6 @@ def _printable(value: Any) -> Any:
         return value
     if value is None:
         raise ValueError("a fact is absent here; write it inside {% if fact %} … {% endif %}")
-    raise ValueError(f"a {kind.__name__} cannot be written as it is: test a yes or no with {{% if %}}, go through a list with {{% for %}}")
+    raise ValueError(
+        f"a {kind.__name__} cannot be written as it is: test a yes or no with {{% if %}}, go through a list with {{% for %}}"
+    )

@@ -11,8 +11,16 @@ from typing import Any
 
 Context = Mapping[str, Any]
 
-_RESELLER = {"name": "Atelier Numérique", "phone": "01 99 00 12 00", "signature": "L’équipe licences\nAtelier Numérique, Nantes"}
-_MANAGER = {"name": "Hélène Marchetti", "email": "helene.marchetti@atelier-numerique.example", "phone": "01 99 00 12 34"}
+_RESELLER = {
+    "name": "Atelier Numérique",
+    "phone": "01 99 00 12 00",
+    "signature": "L’équipe licences\nAtelier Numérique, Nantes",
+}
+_MANAGER = {
+    "name": "Hélène Marchetti",
+    "email": "helene.marchetti@atelier-numerique.example",
+    "phone": "01 99 00 12 34",
+}
 _CUSTOMER = {
     "company": "Studio Kerguelen",
     "reference": "C-7K3F-9QTD",
@@ -26,7 +34,12 @@ _LINES = [
 ]
 _SOME = [{"product": "Creative Cloud All Apps for Teams", "sku": "65304579CA01A12", "quantity": 10}]
 
-_TO_CUSTOMER = {"customer": _CUSTOMER, "person": {"name": "Camille Le Goff"}, "reseller": _RESELLER, "manager": _MANAGER}
+_TO_CUSTOMER = {
+    "customer": _CUSTOMER,
+    "person": {"name": "Camille Le Goff"},
+    "reseller": _RESELLER,
+    "manager": _MANAGER,
+}
 _TO_MANAGER = {**_TO_CUSTOMER, "person": {"name": "Hélène Marchetti"}}
 _AUTHORIZATION = {"reference": "PA-4M2X-8TQH", "po_number": "BC-2025-0118", "lines": _LINES}
 _RETURN = {"reference": "R-8C5N-2WKE", "order_number": "7023914456", "lines": [_LINES[0]]}
@@ -90,7 +103,7 @@ FACTS: Mapping[str, Context] = {
         **_TO_MANAGER,
         **_INVITATION,
         "address": "camille.legoff@studio-kerguelen.example",
-        "subject_line": "Licences Adobe : règlement attendu le 16 mars 2025 (PA-4M2X-8TQH)",
+        "subject_line": "Licences Adobe\u00a0: règlement attendu le 16 mars 2025 (PA-4M2X-8TQH)",
         "diagnosis": "550 5.1.1 mailbox unavailable",
     },
     "incident_opened": {
@@ -105,6 +118,9 @@ FACTS: Mapping[str, Context] = {
     },
 }
 """What each template is told when everything is known."""
+
+TO_MANAGERS = frozenset(template for template, facts in FACTS.items() if facts["person"] == _TO_MANAGER["person"])
+"""The templates that the reseller's own account managers get."""
 
 MAY_BE_ABSENT = (
     "po_number",
@@ -150,7 +166,10 @@ def _variants(template: str, rich: Context) -> Iterator[tuple[str, Context]]:
     for path in ("accepted", "confirmed", "renews_by_itself", "customer.vip_number_provisional"):
         if _holds(rich, path):
             yield f"other {path}", _changed(rich, {path: not _at(rich, path)})
-            yield f"other {path}, nothing optional", _changed(rich, {**dict.fromkeys(absent), path: not _at(rich, path)})
+            yield (
+                f"other {path}, nothing optional",
+                _changed(rich, {**dict.fromkeys(absent), path: not _at(rich, path)}),
+            )
     for path in ("lines", "licences"):
         if _holds(rich, path):
             yield "one licence", _changed(rich, {path: [{**rich[path][0], "quantity": 1}]})

@@ -31,7 +31,9 @@ class Transport(Protocol):
 
 
 class FileTransport:
-    """Writes mails into `folder/<reseller>/`, named so that they sort by time; an attempt repeated writes the same file again."""
+    """Writes mails into `folder/<reseller>/`, named so that they sort by time; an attempt repeated writes the same
+    file again.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -92,7 +92,9 @@ def listing(language: str, items: Sequence[str | Mapping[str, Any]]) -> str:
     '5 licences of Photoshop and 1 licence of Acrobat'
     """
     of = " of " if language == "en" else " "
-    said = [item if isinstance(item, str) else licences(language, item["quantity"]) + of + item["product"] for item in items]
+    said = [
+        item if isinstance(item, str) else licences(language, item["quantity"]) + of + item["product"] for item in items
+    ]
     if len(said) < 2:
         return "".join(said)
     return f"{', '.join(said[:-1])} {_AND[language]} {said[-1]}"
@@ -121,8 +123,8 @@ def french(text: str) -> str:
     True
     """
     text = text.replace("'", "’")
-    text = re.sub(r" +(?=[:;?!%»])", NBSP, text)
-    return re.sub(r"(?<=«) +", NBSP, text)
+    text = re.sub(r"(?: +\n? *|\n *)(?=[:;?!%»])", NBSP, text)
+    return re.sub(r"(?<=«)[ \n]+", NBSP, text)
 
 
 _FRENCH_FAULTS = (
@@ -130,7 +132,10 @@ _FRENCH_FAULTS = (
     (re.compile('["“”]'), "English quotation marks, where « » belong"),
     (re.compile(r"[ \t\n][:;?!%»]|«[ \t\n]"), "a space at which a line may break, where a no-break space belongs"),
     (re.compile(r"[^\s:;?!][:;?!](?=\s|$)|\S»|«\S", re.MULTILINE), "no space, where a no-break space belongs"),
-    (re.compile(r"\b1 (?:janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|novembre|décembre)\b"), "« 1 » for « 1er »"),
+    (
+        re.compile(r"\b1 (?:janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|novembre|décembre)\b"),
+        "« 1 » for « 1er »",
+    ),
     (re.compile(r"\b1er\w|\b(?!1er\b)\d+er\b"), "« er » that belongs to 1 alone"),
     (re.compile(r"\.\.\."), "three points, where … belongs"),
     (re.compile(r"\b[Ee]mail\b"), "« email », where we write « e-mail »"),

@@ -1,7 +1,7 @@
 """Whom an event is for: the path in its subject (`customers/C-7K3F-9QTD/authorizations/PO-77`) made a case.
 
-A name is our reference, the sender's own, or a fact that a workflow declares as a name (VIP number, PO, Adobe order number). All
-names of a batch are looked up at once; names that the batch itself gives are added as it goes.
+A name is our reference, the sender's own, or a fact that a workflow declares as a name (VIP number, PO, Adobe order
+number). All names of a batch are looked up at once; names that the batch itself gives are added as it goes.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def names_in(envelope: Envelope, machine: Machine) -> set[str]:
 
 
 def place(envelope: Envelope, workflows: Workflows, directory: Directory) -> Target:
-    """Where the event goes, by the names known now. Raises BadInput for a path that makes no sense, or a name that fits two cases."""
+    """Where the event goes, by the names known now. Raises BadInput for a path that makes no sense, or a name that
+    fits two cases.
+    """
     machine = workflows[envelope.workflow]
     opening = machine.openings.get(envelope.event)
     path = _checked_path(envelope, machine, workflows)
@@ -111,7 +113,9 @@ def _checked_path(envelope: Envelope, machine: Machine, workflows: Workflows) ->
     return path
 
 
-def _place_new_subject(envelope: Envelope, machine: Machine, path: tuple[tuple[str, str], ...], directory: Directory) -> Target:
+def _place_new_subject(
+    envelope: Envelope, machine: Machine, path: tuple[tuple[str, str], ...], directory: Directory
+) -> Target:
     given = path[0][1] if path else ""
     if not given:
         return Target(data=envelope.data)
@@ -121,7 +125,13 @@ def _place_new_subject(envelope: Envelope, machine: Machine, path: tuple[tuple[s
 
 
 def _place_subject(
-    envelope: Envelope, machine: Machine, workflows: Workflows, path: tuple[tuple[str, str], ...], directory: Directory, *, opens: bool
+    envelope: Envelope,
+    machine: Machine,
+    workflows: Workflows,
+    path: tuple[tuple[str, str], ...],
+    directory: Directory,
+    *,
+    opens: bool,
 ) -> Target:
     root = workflows.root
     subject: str | None = None
@@ -136,7 +146,9 @@ def _place_subject(
     if opens:
         if subject is None:
             raise BadInput(
-                f"event {envelope.source}/{envelope.id}", f"{envelope.type} does not say for whom", f"write the subject {root.collection}/<reference>"
+                f"event {envelope.source}/{envelope.id}",
+                f"{envelope.type} does not say for whom",
+                f"write the subject {root.collection}/<reference>",
             )
         if not named:
             return Target(subject=subject)
@@ -177,20 +189,28 @@ def _with_data(envelope: Envelope, machine: Machine, target: Target, directory: 
     return Target(target.subject, target.case, target.given_ref, None, data, target.taken_by)
 
 
-def _one(envelope: Envelope, directory: Directory, collection: str, value: str, subject: str | None = None) -> Found | None:
+def _one(
+    envelope: Envelope, directory: Directory, collection: str, value: str, subject: str | None = None
+) -> Found | None:
     found = directory.find(collection, value)
     if subject is not None:
         found = [f for f in found if f.subject == subject]
     if len(found) > 1:
         several = ", ".join(sorted(f.ref for f in found))
-        raise BadInput(f"event {envelope.source}/{envelope.id}", f"{value!r} fits several of the {collection}: {several}", "name one of them by its reference")
+        raise BadInput(
+            f"event {envelope.source}/{envelope.id}",
+            f"{value!r} fits several of the {collection}: {several}",
+            "name one of them by its reference",
+        )
     return found[0] if found else None
 
 
 def _check_given(envelope: Envelope, given: str) -> None:
     if PATTERN.match(given.upper()):
         raise BadInput(
-            f"event {envelope.source}/{envelope.id}", f"{given!r} has the form of our references, which vipflow gives", "choose another, or none"
+            f"event {envelope.source}/{envelope.id}",
+            f"{given!r} has the form of our references, which vipflow gives",
+            "choose another, or none",
         )
 
 

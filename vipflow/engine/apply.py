@@ -10,10 +10,10 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from vipflow.case import Actor, Decision, Event, Incident, Refusal, Stale, Tenant
+from vipflow.case import Actor, Decision, Event, Incident, Refusal, Stale
 from vipflow.clock import Clock, HostClock
 from vipflow.decide import decide
-from vipflow.engine.addresses import Target, names_in, place
+from vipflow.engine.addresses import Found, Target, names_in, place
 from vipflow.engine.batch import Batch, Work
 from vipflow.engine.envelope import Envelope, Verdict, check_not_ahead, decode_data
 from vipflow.engine.tenants import load_tenants
@@ -28,7 +28,9 @@ from vipflow.store.meta import database_now, remember_now
 from vipflow.workflow import REPORT, REQUEST, Reason, Text
 
 Answer = Verdict | VipflowError
-"""What `post` gives for each event: its verdict, or why it was rejected at the border (no verdict, the id stays free)."""
+"""What `post` gives for each event: its verdict, or why it was rejected at the border (no verdict, the id stays
+free).
+"""
 
 TRIES = 3
 SALTS = 4
@@ -45,7 +47,9 @@ class SweepReport(msgspec.Struct, frozen=True):
 
 
 class Engine:
-    """Applies events and due timers to the cases of a database. Safe to use from several threads; holds no truth of its own."""
+    """Applies events and due timers to the cases of a database. Safe to use from several threads; holds no truth of
+    its own.
+    """
 
     def __init__(self, database: Database, workflows: Workflows, trade: Any, clock: Clock | None = None) -> None:
         self.database = database
@@ -60,8 +64,8 @@ class Engine:
     def post(self, tenant: int, envelopes: Sequence[Envelope]) -> list[Answer]:
         """Applies events for one tenant in the order given, in one transaction, and answers each.
 
-        A verdict returned is on disk. An event that makes the database refuse the batch is found by halving and quarantined;
-        the others stand. Raises Busy or DatabaseUnusable where nothing was written.
+        A verdict returned is on disk. An event that makes the database refuse the batch is found by halving and
+        quarantined; the others stand. Raises Busy or DatabaseUnusable where nothing was written.
         """
         if not envelopes:
             return []
@@ -82,7 +86,9 @@ class Engine:
         return [self._post_alone(tenant, envelopes[0])]
 
     def _post_alone(self, tenant: int, envelope: Envelope) -> Answer:
-        """The event that the database refused: again with other references, else quarantined in a transaction of its own."""
+        """The event that the database refused: again with other references, else quarantined in a transaction of its
+        own.
+        """
         problem: Exception | None = None
         for salt in range(SALTS):
             try:
@@ -91,7 +97,9 @@ class Engine:
                 problem = fault
         return self._transact(tenant, [envelope], salt=0, quarantine=problem)[0]
 
-    def _transact(self, tenant_id: int, envelopes: list[Envelope], *, salt: int, quarantine: Exception | None = None) -> list[Answer]:
+    def _transact(
+        self, tenant_id: int, envelopes: list[Envelope], *, salt: int, quarantine: Exception | None = None
+    ) -> list[Answer]:
         with self.database.write() as connection:
             batch = self.batch(connection, tenant_id, self.now(connection))
             posting = _Posting(self, batch, envelopes, salt, quarantine)
@@ -103,7 +111,9 @@ class Engine:
     # --- timers ---------------------------------------------------------------------------------------------------
 
     def sweep(self, *, most: int = 1000) -> SweepReport:
-        """Fires what is due now: at most `most` timers' subjects, each with all that falls due on the way. One transaction."""
+        """Fires what is due now: at most `most` timers' subjects, each with all that falls due on the way. One
+        transaction.
+        """
         subjects = transitions = faults = 0
         batches = []
         with self.database.write() as connection:
@@ -140,7 +150,9 @@ class Engine:
     # --- parked events --------------------------------------------------------------------------------------------
 
     def retry_parked(self, *, most: int = 500) -> int:
-        """Tries events that wait for a case once more (two transactions may have missed each other); gives how many moved on."""
+        """Tries events that wait for a case once more (two transactions may have missed each other); gives how many
+        moved on.
+        """
         moved = 0
         with self.database.read() as connection:
             tenants = store.parked_tenants(connection)
@@ -155,7 +167,9 @@ class Engine:
         return moved
 
     def expire_parked(self, *, most: int = 500) -> int:
-        """Opens an incident for each event that waited too long for a case. The event waits on: its case may still come."""
+        """Opens an incident for each event that waited too long for a case. The event waits on: its case may still
+        come.
+        """
         with self.database.write() as connection:
             now = self.now(connection)
             rows = store.parked_too_long(connection, now, most)
@@ -179,7 +193,9 @@ class Engine:
         return Batch(connection, self.workflows, self.trade, tenant, now, dict(self._policies))
 
     def now(self, connection: Connection) -> datetime:
-        """The instant of this unit of work: a story's clock is its own, the host's gives way to the database's (DECISIONS 26)."""
+        """The instant of this unit of work: a story's clock is its own, the host's gives way to the database's
+        (DECISIONS 26).
+        """
         now = self.clock.now()
         if self.clock.tells_a_story:
             return now
@@ -208,7 +224,9 @@ class Engine:
 class _Posting:
     """The events of one batch on their way through it."""
 
-    def __init__(self, engine: Engine, batch: Batch, envelopes: list[Envelope], salt: int, quarantine: Exception | None) -> None:
+    def __init__(
+        self, engine: Engine, batch: Batch, envelopes: list[Envelope], salt: int, quarantine: Exception | None
+    ) -> None:
         self.engine = engine
         self.workflows = engine.workflows
         self.batch = batch
@@ -244,7 +262,12 @@ class _Posting:
             values |= self._names_of(envelope)
         self.batch.look_up(values)
         self.batch.lock({f.subject for entry in self.batch.directory.entries.values() for f in entry.values()})
-        self._apply_all([(None, envelope, received, True) for envelope, received in sorted(waiting, key=lambda w: (w[0].occurred_at, w[0].id))])
+        self._apply_all(
+            [
+                (None, envelope, received, True)
+                for envelope, received in sorted(waiting, key=lambda w: (w[0].occurred_at, w[0].id))
+            ]
+        )
         self._wake_parked()
 
     def _read_inbox(self) -> None:
@@ -268,7 +291,9 @@ class _Posting:
     # --- the queue ------------------------------------------------------------------------------------------------
 
     def _apply_all(self, queue: list[tuple[int | None, Envelope, datetime, bool]]) -> None:
-        """Applies events in order; one whose subject lacks a settled case waits, with all that follow for the subject."""
+        """Applies events in order; one whose subject lacks a settled case waits, with all that follow for the
+        subject.
+        """
         while queue:
             later = []
             blocked: set[str] = set()
@@ -288,7 +313,10 @@ class _Posting:
             body_hash, verdict = self.settled[key]
             if body_hash != envelope.body_hash:
                 return Conflict(
-                    "event", f"{envelope.source}/{envelope.id}", "it was received before with another body", "send the new fact under a new id"
+                    "event",
+                    f"{envelope.source}/{envelope.id}",
+                    "it was received before with another body",
+                    "send the new fact under a new id",
                 )
             return msgspec.structs.replace(verdict, replayed=True)
         try:
@@ -302,19 +330,16 @@ class _Posting:
             return None
         if target.subject is not None and target.subject not in self.batch.works:
             self.batch.lock([target.subject])
-        verdict = self._decide(envelope, target, received_at)
-        if verdict is None:
+        answer = self._decide(envelope, target, received_at)
+        if answer is None:
             blocked.add(str(target.subject))
             return None
-        if isinstance(verdict, VipflowError):
-            return verdict
         self.parked.pop(key, None)
-        expires = None
-        self.answered.append(Answered(envelope, verdict, received_at, expires, known))
-        self.settled[key] = (envelope.body_hash, verdict)
+        self.answered.append(Answered(envelope, answer, received_at, None, known))
+        self.settled[key] = (envelope.body_hash, answer)
         if key in self.places:
-            self.answers[self.places[key]] = verdict
-        return verdict
+            self.answers[self.places[key]] = answer
+        return answer
 
     def _park(self, envelope: Envelope, waiting_for: str, received_at: datetime, known: bool) -> Answer:
         if envelope.actor.kind == "staff":
@@ -329,7 +354,9 @@ class _Posting:
         return verdict
 
     def _wake_parked(self) -> None:
-        """Events that waited for a name given in this batch, in the order in which they happened; and so on for what they open."""
+        """Events that waited for a name given in this batch, in the order in which they happened; and so on for what
+        they open.
+        """
         batch = self.batch
         while batch.announced:
             fresh, batch.announced = sorted(batch.announced), set()
@@ -344,18 +371,25 @@ class _Posting:
                 values |= self._names_of(envelope)
                 self.settled.pop((envelope.source, envelope.id), None)
             batch.look_up(values)
-            batch.lock({f.subject for entry in batch.directory.entries.values() for f in entry.values() if f.subject not in batch.works})
+            batch.lock(
+                {
+                    f.subject
+                    for entry in batch.directory.entries.values()
+                    for f in entry.values()
+                    if f.subject not in batch.works
+                }
+            )
             waiting.sort(key=lambda w: (w[0].occurred_at or w[1], w[0].id))
             self._apply_all([(None, envelope, received_at, known) for envelope, received_at, known in waiting])
 
     # --- one event ------------------------------------------------------------------------------------------------
 
-    def _decide(self, envelope: Envelope, target: Target, received_at: datetime) -> Answer | None:
+    def _decide(self, envelope: Envelope, target: Target, received_at: datetime) -> Verdict | None:
         batch = self.batch
         machine = self.workflows[envelope.workflow]
         opens = envelope.event in machine.openings
         if target.taken_by is not None:
-            return self._taken(envelope, target)
+            return self._taken(envelope, target, target.taken_by)
         occurred_at = envelope.occurred_at or received_at
         if opens and machine.is_subject:
             salt = self.salt
@@ -369,9 +403,16 @@ class _Posting:
         if self.quarantine is not None:
             return self._quarantined(envelope, work, self.quarantine)
         event = Event(
-            machine.name, envelope.event, occurred_at, target.data if target.data is not None else envelope.data, envelope.actor,
-            envelope.cause, target.case, envelope.reason, target.given_ref,
-        )  # fmt: skip
+            machine.name,
+            envelope.event,
+            occurred_at,
+            target.data if target.data is not None else envelope.data,
+            envelope.actor,
+            envelope.cause,
+            target.case,
+            envelope.reason,
+            target.given_ref,
+        )
         if self.salt:
             work.view = msgspec.structs.replace(work.view, salt=self.salt)
         try:
@@ -385,12 +426,22 @@ class _Posting:
         return self._verdict(envelope, machine.kind_of(envelope.event), work, outcome)
 
     def _fire_before(self, work: Work, occurred_at: datetime) -> bool:
-        """What the clock concluded before the event happened comes first, however late both are recorded (PROMISES 7 and 8)."""
+        """What the clock concluded before the event happened comes first, however late both are recorded (PROMISES 7
+        and 8).
+        """
         return self.batch.fire_due(work, min(occurred_at, self.batch.now))
 
     def _verdict(self, envelope: Envelope, kind: str, work: Work, outcome: Decision | Refusal | Stale) -> Verdict:
         if isinstance(outcome, Refusal):
-            return Verdict(envelope.source, envelope.id, envelope.type, "refused", outcome.reasons, envelope_case(envelope, work), _known(work))
+            return Verdict(
+                envelope.source,
+                envelope.id,
+                envelope.type,
+                "refused",
+                outcome.reasons,
+                envelope_case(envelope, work),
+                _known(work),
+            )
         if isinstance(outcome, Stale):
             return Verdict(envelope.source, envelope.id, envelope.type, "stale", (), outcome.case, work.ref)
         if kind == REQUEST:
@@ -401,7 +452,9 @@ class _Posting:
             self.batch.works[work.ref] = work
         self.batch.keep(work, outcome, envelope.source, envelope.id)
         first = outcome.steps[0]
-        return Verdict(envelope.source, envelope.id, envelope.type, "applied", (), first.after.ref, work.ref, first.sequence)
+        return Verdict(
+            envelope.source, envelope.id, envelope.type, "applied", (), first.after.ref, work.ref, first.sequence
+        )
 
     def _name_taken(self, work: Work, decision: Decision) -> Reason | None:
         """For a request: an exclusive name that another case bears."""
@@ -409,17 +462,21 @@ class _Posting:
             machine = self.workflows[step.after.workflow]
             for name in machine.names:
                 value = getattr(step.after.facts, name.fact)
-                if not name.exclusive or not value or (step.before is not None and getattr(step.before.facts, name.fact) == value):
+                if (
+                    not name.exclusive
+                    or not value
+                    or (step.before is not None and getattr(step.before.facts, name.fact) == value)
+                ):
                     continue
                 others = [f for f in self.batch.directory.find(machine.collection, value) if f.ref != step.after.ref]
                 if others:
                     return _taken_reason(value, others[0].ref)
         return None
 
-    def _taken(self, envelope: Envelope, target: Target) -> Verdict:
-        """An opening under a reference that a case bears already: a report says again what we know, a request is refused."""
-        found = target.taken_by
-        assert found is not None
+    def _taken(self, envelope: Envelope, target: Target, found: Found) -> Verdict:
+        """An opening under a reference that a case bears already: a report says again what we know, a request is
+        refused.
+        """
         kind = self.workflows[envelope.workflow].kind_of(envelope.event)
         if kind == REPORT:
             return Verdict(envelope.source, envelope.id, envelope.type, "stale", (), found.ref, found.subject)
@@ -433,7 +490,9 @@ class _Posting:
             f"The event {envelope.source}/{envelope.id} could not be processed and waits for a person: {problem}",
         )
         self.batch.strangers.append((_known(work), Incident("quarantined", None, envelope.type, says, envelope.cause)))
-        return Verdict(envelope.source, envelope.id, envelope.type, "quarantined", (Reason("fault", says),), None, _known(work))
+        return Verdict(
+            envelope.source, envelope.id, envelope.type, "quarantined", (Reason("fault", says),), None, _known(work)
+        )
 
 
 def envelope_case(envelope: Envelope, work: Work) -> str | None:
@@ -449,7 +508,17 @@ def _known(work: Work) -> str | None:
 def verdict_from_row(row: Any) -> Verdict:
     """The verdict that the inbox keeps."""
     reasons = _decode_reasons(row.reasons) if row.reasons else ()
-    return Verdict(row.source, row.event_id, row.type, row.verdict, reasons, row.case_ref, row.subject_ref, row.sequence, waiting_for=row.waiting_for)
+    return Verdict(
+        row.source,
+        row.event_id,
+        row.type,
+        row.verdict,
+        reasons,
+        row.case_ref,
+        row.subject_ref,
+        row.sequence,
+        waiting_for=row.waiting_for,
+    )
 
 
 class _Kept(msgspec.Struct):
@@ -464,7 +533,18 @@ def envelope_from_row(workflows: Workflows, row: Any) -> Envelope:
     plain = msgspec.json.decode(kept.body)
     workflow, _, name = row.type.partition(".")
     data = decode_data(workflows[workflow], name, plain["data"])
-    return Envelope(row.type, row.source, row.event_id, row.subject, row.occurred_at, data, kept.actor, kept.reason, row.body_hash, kept.body)
+    return Envelope(
+        row.type,
+        row.source,
+        row.event_id,
+        row.subject,
+        row.occurred_at,
+        data,
+        kept.actor,
+        kept.reason,
+        row.body_hash,
+        kept.body,
+    )
 
 
 def _taken_reason(value: str, ref: str) -> Reason:
@@ -472,14 +552,18 @@ def _taken_reason(value: str, ref: str) -> Reason:
         "name_taken",
         Text(f"« {value} » désigne déjà {ref}.", f"“{value}” already names {ref}."),
         {"value": value, "case": ref},
-        Text("Choisissez une autre référence, ou agissez sur le dossier existant.", "Choose another reference, or act on the existing record."),
+        Text(
+            "Choisissez une autre référence, ou agissez sur le dossier existant.",
+            "Choose another reference, or act on the existing record.",
+        ),
     )
 
 
 def _waited_too_long(envelope: Envelope, waiting_for: str) -> Incident:
+    event = f"{envelope.source}/{envelope.id} ({envelope.type})"
     says = Text(
-        f"L’événement {envelope.source}/{envelope.id} ({envelope.type}) attend toujours {waiting_for}, que personne n’a créé.",
-        f"The event {envelope.source}/{envelope.id} ({envelope.type}) still waits for {waiting_for}, which nobody has created.",
+        f"L’événement {event} attend toujours {waiting_for}, que personne n’a créé.",
+        f"The event {event} still waits for {waiting_for}, which nobody has created.",
     )
     return Incident("parked_too_long", None, envelope.type, says, f"{envelope.cause}/parked")
 
@@ -487,5 +571,3 @@ def _waited_too_long(envelope: Envelope, waiting_for: str) -> Incident:
 def _worth_another_try(fault: DBAPIError) -> bool:
     """A deadlock or a serialization failure: PostgreSQL undid the transaction for another's sake."""
     return getattr(fault.orig, "sqlstate", None) in {"40001", "40P01"}
-
-

@@ -72,7 +72,13 @@ class Batch:
     """Subjects of one tenant, locked by one transaction. `now` is read once for all of it."""
 
     def __init__(
-        self, connection: Connection, workflows: Workflows, trade: Any, tenant: Tenant, now: datetime, policies: dict[str, Policy]
+        self,
+        connection: Connection,
+        workflows: Workflows,
+        trade: Any,
+        tenant: Tenant,
+        now: datetime,
+        policies: dict[str, Policy],
     ) -> None:
         self.connection = connection
         self.workflows = workflows
@@ -190,10 +196,23 @@ class Batch:
     def _case(self, row: Any, timers: Iterable[DueTimer]) -> Case:
         machine = self.workflows[row.workflow]
         facts = decode_facts(machine.facts, row.facts, row.facts_version)
-        return Case(row.ref, row.workflow, row.state, facts, row.policy, row.since, row.opened_at, row.version, tuple(timers))
+        return Case(
+            row.ref, row.workflow, row.state, facts, row.policy, row.since, row.opened_at, row.version, tuple(timers)
+        )
 
     def _view(self, ref: str, cases: Mapping[str, Case], sequence: int, tally: Mapping[str, int]) -> View:
-        return View(self.tenant, ref, self.workflows.subject_workflow, cases, sequence, tally, self.policies, self.trade, self.now, self.now)
+        return View(
+            self.tenant,
+            ref,
+            self.workflows.subject_workflow,
+            cases,
+            sequence,
+            tally,
+            self.policies,
+            self.trade,
+            self.now,
+            self.now,
+        )
 
     def _load_policies(self, ids: set[str]) -> None:
         unknown = sorted(ids - self.policies.keys())
@@ -229,7 +248,9 @@ class Batch:
         self.policies.update({k: v for k, v in decision.view.policies.items() if k not in self.policies})
 
     def fire_due(self, work: Work, until: datetime) -> bool:
-        """Fires the subject's timers due at or before `until`, in their order. False where a settled case must be loaded first."""
+        """Fires the subject's timers due at or before `until`, in their order. False where a settled case must be
+        loaded first.
+        """
         for _ in range(MOST_TIMERS_AT_ONCE):
             due = self._next(work)
             if due is None or due[1].due_at > until:
@@ -245,14 +266,20 @@ class Batch:
             if isinstance(outcome, Decision):
                 self.keep(work, outcome)
             else:
-                self._note_fault(work, case, timer, RuntimeError(f"{case.workflow}.{timer.event} means nothing in state {case.state}"))
+                self._note_fault(
+                    work,
+                    case,
+                    timer,
+                    RuntimeError(f"{case.workflow}.{timer.event} means nothing in state {case.state}"),
+                )
         return True
 
     def _next(self, work: Work) -> tuple[Case, DueTimer] | None:
         if not work.sleeping:
             return next_timer(work.view)
         awake = {
-            ref: replace(case, timers=tuple(t for t in case.timers if (ref, t.name) not in work.sleeping)) for ref, case in work.view.cases.items()
+            ref: replace(case, timers=tuple(t for t in case.timers if (ref, t.name) not in work.sleeping))
+            for ref, case in work.view.cases.items()
         }
         found = next_timer(replace(work.view, cases=awake))
         return None if found is None else (work.view.cases[found[0].ref], found[1])
@@ -290,7 +317,9 @@ class Batch:
             value = getattr(step.after.facts, name.fact)
             if value and (step.before is None or getattr(step.before.facts, name.fact) != value):
                 exclusive = name.exclusive
-                if exclusive and any(other.ref != found.ref for other in self.directory.find(machine.collection, value)):
+                if exclusive and any(
+                    other.ref != found.ref for other in self.directory.find(machine.collection, value)
+                ):
                     exclusive = False
                     self._note_taken(work, step, value)
                 self._give(machine.collection, value, found, name.kind, exclusive=exclusive)
@@ -300,7 +329,9 @@ class Batch:
             f"« {value} » désigne déjà un autre dossier ; vérifiez lequel des deux le porte vraiment.",
             f"“{value}” already names another record; check which of the two really bears it.",
         )
-        work.incidents.append(Incident("name_taken", step.after.ref, f"{step.after.workflow}.{step.event}", says, f"{step.cause}/name"))
+        work.incidents.append(
+            Incident("name_taken", step.after.ref, f"{step.after.workflow}.{step.event}", says, f"{step.cause}/name")
+        )
 
     def _give(self, collection: str, value: str, found: Found, kind: str, *, exclusive: bool) -> None:
         known = {f.ref for f in self.directory.find(collection, value)}
@@ -308,5 +339,3 @@ class Batch:
         self.announced.add(f"{collection}/{value}")
         if found.ref not in known:
             self.new_names.append((collection, value, found, kind, exclusive))
-
-

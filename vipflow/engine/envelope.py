@@ -32,7 +32,21 @@ DEEPEST_JSON = 32
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _ATTRIBUTE = re.compile(r"^[a-z0-9]{1,64}$")
-_KNOWN = frozenset({"specversion", "type", "source", "id", "subject", "time", "data", "datacontenttype", "dataschema", "reason", "actor"})
+_KNOWN = frozenset(
+    {
+        "specversion",
+        "type",
+        "source",
+        "id",
+        "subject",
+        "time",
+        "data",
+        "datacontenttype",
+        "dataschema",
+        "reason",
+        "actor",
+    }
+)
 _DATE_ONLY = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 
 
@@ -83,16 +97,22 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def read_envelope(line: str | bytes, workflows: Workflows, *, default_source: str | None = None) -> Envelope:
-    """One JSON line as an envelope. Raises BadInput saying what is wrong and what would be right; `default_source` fills in
-    for a line without one (a file posted by hand).
+    """One JSON line as an envelope. Raises BadInput saying what is wrong and what would be right; `default_source`
+    fills in for a line without one (a file posted by hand).
     """
     if len(line) > LONGEST_LINE:
-        raise BadInput("the event", f"it is {len(line):,} bytes long", f"an event has at most {LONGEST_LINE:,}; send fewer lines in it")
+        raise BadInput(
+            "the event",
+            f"it is {len(line):,} bytes long",
+            f"an event has at most {LONGEST_LINE:,}; send fewer lines in it",
+        )
     return envelope_of(strict_json(line), workflows, default_source=default_source)
 
 
 def strict_json(text: str | bytes) -> Any:
-    """JSON as both databases and every reader understand it: no duplicate keys, NaN, NUL, lone surrogates, or endless depth."""
+    """JSON as both databases and every reader understand it: no duplicate keys, NaN, NUL, lone surrogates, or endless
+    depth.
+    """
     if isinstance(text, bytes):
         try:
             text = text.decode("utf-8")
@@ -153,7 +173,9 @@ def envelope_of(
 ) -> Envelope:
     """An already decoded CloudEvent as an envelope; raises BadInput."""
     if not isinstance(given, Mapping):
-        raise BadInput("the event", "it is not a JSON object", 'write {"specversion": "1.0", "type": …, "source": …, "id": …, …}')
+        raise BadInput(
+            "the event", "it is not a JSON object", 'write {"specversion": "1.0", "type": …, "source": …, "id": …, …}'
+        )
     check_text(given, "the event")
     _check_attributes(given)
     source = _word(given, "source", default_source)
@@ -171,7 +193,9 @@ def envelope_of(
     reason = given.get("reason")
     if reason is not None and (not isinstance(reason, str) or not reason.strip() or len(reason) > 500):
         raise BadInput(what, "its reason is not a text of 1 to 500 characters", "say why in a sentence")
-    body = canonical_json({"type": event_type, "subject": subject, "time": as_sent, "data": raw if raw is not None else {}})
+    body = canonical_json(
+        {"type": event_type, "subject": subject, "time": as_sent, "data": raw if raw is not None else {}}
+    )
     digest = hashlib.sha256(body.encode()).hexdigest()
     if actor is None:
         actor = Actor("system", source)
@@ -179,7 +203,9 @@ def envelope_of(
 
 
 def check_text(value: Any, what: str, pointer: str = "") -> None:
-    """Raises BadInput with a JSON pointer for text that a database would refuse or mangle: NUL, controls, lone surrogates."""
+    """Raises BadInput with a JSON pointer for text that a database would refuse or mangle: NUL, controls, lone
+    surrogates.
+    """
     if isinstance(value, str):
         found = _CONTROL.search(value)
         if found:
@@ -217,7 +243,9 @@ def _check_attributes(given: Mapping[str, Any]) -> None:
         if key == "data_base64":
             raise BadInput("the event", "its data is base64", "send data as JSON")
         if key not in _KNOWN and not _ATTRIBUTE.match(key):
-            raise BadInput("the event", f"the attribute {key!r} is no CloudEvents name", "use lower-case letters and digits")
+            raise BadInput(
+                "the event", f"the attribute {key!r} is no CloudEvents name", "use lower-case letters and digits"
+            )
     kind = given.get("datacontenttype", "application/json")
     if not isinstance(kind, str) or not kind.partition(";")[0].strip().lower().endswith("json"):
         raise BadInput("the event", f"datacontenttype is {kind!r}", "send application/json")
@@ -226,7 +254,11 @@ def _check_attributes(given: Mapping[str, Any]) -> None:
 def _word(given: Mapping[str, Any], key: str, default: str | None) -> str:
     value = given.get(key, default)
     if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_WORD:
-        raise BadInput("the event", f"its {key} is {'missing' if value is None else 'not a text'}", f"give {key} as 1 to {LONGEST_WORD} characters")
+        raise BadInput(
+            "the event",
+            f"its {key} is {'missing' if value is None else 'not a text'}",
+            f"give {key} as 1 to {LONGEST_WORD} characters",
+        )
     return value
 
 
@@ -236,8 +268,14 @@ def _machine_of(event_type: str, workflows: Workflows, what: str) -> Machine:
     outside = [f"{m.name}.{n}" for m in workflows for n in (*m.openings, *m.changes) if m.kind_of(n) != "internal"]
     if machine is None or event_type not in outside:
         if machine is not None and machine.knows(name):
-            raise BadInput(what, f"{event_type} is sent by the engine itself", "post what happened; the engine does the rest")
-        raise BadInput(what, f"there is no event type {event_type!r}{did_you_mean(event_type, outside)}", "`vipflow workflow list` shows all")
+            raise BadInput(
+                what, f"{event_type} is sent by the engine itself", "post what happened; the engine does the rest"
+            )
+        raise BadInput(
+            what,
+            f"there is no event type {event_type!r}{did_you_mean(event_type, outside)}",
+            "`vipflow workflow list` shows all",
+        )
     return machine
 
 
@@ -245,7 +283,9 @@ def _time_of(given: Mapping[str, Any], what: str) -> tuple[datetime | None, str 
     as_sent = given.get("time")
     if as_sent is None:
         return None, None
-    wrong = BadInput(what, f"its time {as_sent!r} is no instant", "write RFC 3339 with an offset, e.g. 2024-03-01T09:30:00Z")
+    wrong = BadInput(
+        what, f"its time {as_sent!r} is no instant", "write RFC 3339 with an offset, e.g. 2024-03-01T09:30:00Z"
+    )
     if not isinstance(as_sent, str) or _DATE_ONLY.match(as_sent):
         raise wrong
     try:

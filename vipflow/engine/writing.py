@@ -18,33 +18,114 @@ from vipflow.store import tables
 from vipflow.store.policies import PolicyRow, keep_policy
 from vipflow.store.writes import Delete, Insert, Update
 
-SUMMARY = (
-    "name name_folded email email_domain country vip_number segment anniversary owner invitation_state membership_state "
-    "pending_count late_count licence_count in_no_products in_pending in_late in_upcoming in_ready next_due next_event"
-).split()
+SUMMARY = [
+    "name",
+    "name_folded",
+    "email",
+    "email_domain",
+    "country",
+    "vip_number",
+    "segment",
+    "anniversary",
+    "owner",
+    "invitation_state",
+    "membership_state",
+    "pending_count",
+    "late_count",
+    "licence_count",
+    "in_no_products",
+    "in_pending",
+    "in_late",
+    "in_upcoming",
+    "in_ready",
+    "next_due",
+    "next_event",
+]
 _EMPTY: Mapping[str, Any] = {
-    "name": "", "name_folded": "", "pending_count": 0, "late_count": 0, "licence_count": 0,
-    "in_no_products": False, "in_pending": False, "in_late": False, "in_upcoming": False, "in_ready": False,
-}  # fmt: skip
+    "name": "",
+    "name_folded": "",
+    "pending_count": 0,
+    "late_count": 0,
+    "licence_count": 0,
+    "in_no_products": False,
+    "in_pending": False,
+    "in_late": False,
+    "in_upcoming": False,
+    "in_ready": False,
+}
 
 _CASE = ["subject", "workflow", "state", "settled", "facts", "facts_version", "policy", "since", "opened_at", "version"]
 _TIMER = ["subject", "workflow", "event", "due_at", "wake_at", "errors", "armed_by"]
-_HISTORY = (
-    "tenant subject sequence case_ref workflow event from_state to_state facts_before facts_after timers messages policy fingerprint "
-    "effective_at recorded_at actor_kind actor reason cause source event_id note"
-).split()
-_MESSAGE = (
-    "tenant key subject case_ref workflow template audience ladder person language context created_at effective_at not_before state"
-).split()
-_INBOX = (
-    "tenant source event_id body_hash type subject occurred_at received_at verdict reasons body waiting_for expires_at case_ref subject_ref sequence"
-).split()
+_HISTORY = [
+    "tenant",
+    "subject",
+    "sequence",
+    "case_ref",
+    "workflow",
+    "event",
+    "from_state",
+    "to_state",
+    "facts_before",
+    "facts_after",
+    "timers",
+    "messages",
+    "policy",
+    "fingerprint",
+    "effective_at",
+    "recorded_at",
+    "actor_kind",
+    "actor",
+    "reason",
+    "cause",
+    "source",
+    "event_id",
+    "note",
+]
+_MESSAGE = [
+    "tenant",
+    "key",
+    "subject",
+    "case_ref",
+    "workflow",
+    "template",
+    "audience",
+    "ladder",
+    "person",
+    "language",
+    "context",
+    "created_at",
+    "effective_at",
+    "not_before",
+    "state",
+]
+_INBOX = [
+    "tenant",
+    "source",
+    "event_id",
+    "body_hash",
+    "type",
+    "subject",
+    "occurred_at",
+    "received_at",
+    "verdict",
+    "reasons",
+    "body",
+    "waiting_for",
+    "expires_at",
+    "case_ref",
+    "subject_ref",
+    "sequence",
+]
 _VERDICT = ["verdict", "reasons", "body", "waiting_for", "expires_at", "case_ref", "subject_ref", "sequence"]
 
 _open_subjects = Insert(tables.subjects, ["tenant", "ref", "workflow", "sequence", "tally", "opened_at", *SUMMARY])
 _update_subjects = Update(tables.subjects, key=["tenant", "ref"], set=["sequence", "tally", *SUMMARY])
 _open_cases = Insert(tables.cases, ["tenant", "ref", *_CASE])
-_update_cases = Update(tables.cases, key=["tenant", "ref"], set=["state", "settled", "facts", "facts_version", "policy", "since", "version"])
+_update_cases = Update(
+    tables.cases,
+    key=["tenant", "ref"],
+    set=["state", "settled", "facts", "facts_version", "policy", "since", "version"],
+)
 _move_cases = Update(tables.cases, key=["tenant", "ref"], set=["state", "settled", "policy", "since", "version"])
 _disarm = Delete(tables.timers, key=["tenant", "case_ref", "name"])
 _arm = Insert(tables.timers, ["tenant", "case_ref", "name", *_TIMER])
@@ -60,7 +141,9 @@ _json = msgspec.json.Encoder(order="sorted").encode
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """An event of the batch with its verdict, to be kept in the inbox. `known`: a row is there already (it had been parked)."""
+    """An event of the batch with its verdict, to be kept in the inbox. `known`: a row is there already (it had been
+    parked).
+    """
 
     envelope: Envelope
     verdict: Verdict
@@ -89,7 +172,13 @@ def write_batch(batch: Batch, answered: list[Answered], new_policies: Mapping[st
     _write_timers(batch)
     _remember.run(connection, [row for work in touched for row in _history_rows(batch, work)])
     _queue.run(connection, [row for work in touched for row in _message_rows(batch, work)])
-    _name.run(connection, [(tenant, collection, value, f.ref, f.subject, kind, exclusive) for collection, value, f, kind, exclusive in batch.new_names])
+    _name.run(
+        connection,
+        [
+            (tenant, collection, value, f.ref, f.subject, kind, exclusive)
+            for collection, value, f, kind, exclusive in batch.new_names
+        ],
+    )
     _report.run(connection, [_incident_row(batch, subject, incident) for subject, incident in _incidents(batch)])
     _receive.run(connection, [_inbox_row(tenant, a) for a in answered if not a.known])
     _settle_verdicts.run(connection, [_verdict_row(tenant, a) for a in answered if a.known])
@@ -117,15 +206,37 @@ def _write_cases(batch: Batch, touched: list[Work]) -> None:
             if before is None:
                 opened.append(
                     (
-                        tenant, ref, work.ref, case.workflow, case.state, settled, encode_facts(case.facts), machine.facts.facts_version,
-                        case.policy, case.since, case.opened_at, case.version,
+                        tenant,
+                        ref,
+                        work.ref,
+                        case.workflow,
+                        case.state,
+                        settled,
+                        encode_facts(case.facts),
+                        machine.facts.facts_version,
+                        case.policy,
+                        case.since,
+                        case.opened_at,
+                        case.version,
                     )
-                )  # fmt: skip
+                )
             elif before.facts is case.facts:
                 moved.append((tenant, ref, case.state, settled, case.policy, case.since, case.version))
             elif before.version != case.version:
                 facts = encode_facts(case.facts)
-                changed.append((tenant, ref, case.state, settled, facts, machine.facts.facts_version, case.policy, case.since, case.version))
+                changed.append(
+                    (
+                        tenant,
+                        ref,
+                        case.state,
+                        settled,
+                        facts,
+                        machine.facts.facts_version,
+                        case.policy,
+                        case.since,
+                        case.version,
+                    )
+                )
     _open_cases.run(batch.connection, opened)
     _update_cases.run(batch.connection, changed)
     _move_cases.run(batch.connection, moved)
@@ -142,7 +253,11 @@ def _write_timers(batch: Batch) -> None:
                 old = {t.name: t for t in before.timers} if before is not None else {}
                 new = {t.name: t for t in after.timers}
                 gone += [(tenant, ref, name) for name, timer in old.items() if new.get(name) != timer]
-                armed += [_timer_row(tenant, work, after, timer, sequence) for name, timer in new.items() if old.get(name) != timer]
+                armed += [
+                    _timer_row(tenant, work, after, timer, sequence)
+                    for name, timer in new.items()
+                    if old.get(name) != timer
+                ]
         for fault in work.faults:
             if any(t.name == fault.name for t in work.seen[fault.case].timers):
                 faults.append((tenant, fault.case, fault.name, fault.errors, fault.wake_at))
@@ -162,12 +277,31 @@ def _history_rows(batch: Batch, work: Work) -> list[tuple[Any, ...]]:
         facts_before, facts_after = changed_facts(before.facts if before is not None else None, case.facts)
         rows.append(
             (
-                batch.tenant.id, work.ref, step.sequence, case.ref, case.workflow, step.event, before.state if before is not None else None,
-                case.state, facts_before, facts_after, timers_told(before, case), _json([m.key for m in step.messages]).decode(), case.policy,
-                batch.workflows[case.workflow].fingerprint, step.effective_at, batch.now, step.actor.kind, step.actor.name, step.reason, step.cause,
-                source, event_id, _note(step),
+                batch.tenant.id,
+                work.ref,
+                step.sequence,
+                case.ref,
+                case.workflow,
+                step.event,
+                before.state if before is not None else None,
+                case.state,
+                facts_before,
+                facts_after,
+                timers_told(before, case),
+                _json([m.key for m in step.messages]).decode(),
+                case.policy,
+                batch.workflows[case.workflow].fingerprint,
+                step.effective_at,
+                batch.now,
+                step.actor.kind,
+                step.actor.name,
+                step.reason,
+                step.cause,
+                source,
+                event_id,
+                _note(step),
             )
-        )  # fmt: skip
+        )
     return rows
 
 
@@ -203,12 +337,25 @@ def _note(step: Step) -> str | None:
 def _message_rows(batch: Batch, work: Work) -> list[tuple[Any, ...]]:
     return [
         (
-            batch.tenant.id, m.key, work.ref, m.case, m.workflow, m.template, m.audience, m.ladder, _json(m.person).decode(), m.person.language,
-            _json(m.context).decode(), batch.now, m.effective_at, m.not_before, "waiting",
+            batch.tenant.id,
+            m.key,
+            work.ref,
+            m.case,
+            m.workflow,
+            m.template,
+            m.audience,
+            m.ladder,
+            _json(m.person).decode(),
+            m.person.language,
+            _json(m.context).decode(),
+            batch.now,
+            m.effective_at,
+            m.not_before,
+            "waiting",
         )
         for step, _, _ in work.steps
         for m in step.messages
-    ]  # fmt: skip
+    ]
 
 
 def _incidents(batch: Batch) -> list[tuple[str | None, Incident]]:
@@ -224,9 +371,16 @@ def _incident_row(batch: Batch, subject: str | None, incident: Incident) -> tupl
 def _inbox_row(tenant: int, answered: Answered) -> tuple[Any, ...]:
     envelope, verdict = answered.envelope, answered.verdict
     return (
-        tenant, envelope.source, envelope.id, envelope.body_hash, envelope.type, envelope.subject,
-        envelope.occurred_at or answered.received_at, answered.received_at, *_verdict_columns(answered, verdict),
-    )  # fmt: skip
+        tenant,
+        envelope.source,
+        envelope.id,
+        envelope.body_hash,
+        envelope.type,
+        envelope.subject,
+        envelope.occurred_at or answered.received_at,
+        answered.received_at,
+        *_verdict_columns(answered, verdict),
+    )
 
 
 def _verdict_row(tenant: int, answered: Answered) -> tuple[Any, ...]:
@@ -236,6 +390,19 @@ def _verdict_row(tenant: int, answered: Answered) -> tuple[Any, ...]:
 def _verdict_columns(answered: Answered, verdict: Verdict) -> tuple[Any, ...]:
     open_still = verdict.verdict in ("parked", "quarantined")
     envelope = answered.envelope
-    body = _json({"body": envelope.body, "actor": envelope.actor, "reason": envelope.reason}).decode() if open_still else None
+    body = (
+        _json({"body": envelope.body, "actor": envelope.actor, "reason": envelope.reason}).decode()
+        if open_still
+        else None
+    )
     reasons = _json(verdict.reasons).decode() if verdict.reasons else None
-    return (verdict.verdict, reasons, body, verdict.waiting_for, answered.expires_at, verdict.case, verdict.subject, verdict.sequence)
+    return (
+        verdict.verdict,
+        reasons,
+        body,
+        verdict.waiting_for,
+        answered.expires_at,
+        verdict.case,
+        verdict.subject,
+        verdict.sequence,
+    )

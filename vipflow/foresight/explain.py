@@ -21,8 +21,8 @@ from vipflow.workflow import INTERNAL, REPORT, Obstacle, Opening, Reason, Text
 class Possibility(msgspec.Struct, frozen=True):
     """One event: `possible` now, or the `reasons` why not. `opens_at` (UTC): when the clock alone makes it possible.
 
-    `depends_on_data`: some guard can only tell once it sees what is asked for. A report is always recorded; for one, `possible` False
-    means that it would contradict what we know.
+    `depends_on_data`: some guard can only tell once it sees what is asked for. A report is always recorded; for one,
+    `possible` False means that it would contradict what we know.
     """
 
     event: str
@@ -46,7 +46,7 @@ class Explanation(msgspec.Struct, frozen=True):
     possibilities: tuple[Possibility, ...]
 
 
-class NeedsData(Exception):  # noqa: N818 - not a fault: a guard's way to say "it depends"
+class NeedsData(Exception):
     """Raised by `UNKNOWN` when a guard looks at the data that nobody has given yet."""
 
 
@@ -69,7 +69,9 @@ def explain(workflows: Workflows, seen: Sight, ref: str) -> Explanation:
     return Explanation(case.ref, machine.name, case.state, machine.labels[case.state], case.since, told)
 
 
-def _possibilities(workflows: Workflows, seen: Sight, machine: Machine, case: Case, view: View) -> Iterator[Possibility]:
+def _possibilities(
+    workflows: Workflows, seen: Sight, machine: Machine, case: Case, view: View
+) -> Iterator[Possibility]:
     at = replace(view, at=view.now)
     for name, change in machine.changes.items():
         if change.kind == INTERNAL:
@@ -141,4 +143,3 @@ def _earliest(possibility: Possibility, by_clock: datetime | None) -> datetime |
     if by_clock is not None:
         moments.append(by_clock)
     return min(moments, default=None)
-

@@ -104,14 +104,22 @@ def futures(workflows: Workflows, seen: Sight, until: datetime) -> Any:
 
 
 def _let_leave(
-    workflows: Workflows, waiting: list[tuple[int, Message]], view: View, until: datetime, leaving: dict[int, list[ForeseenMail]]
+    workflows: Workflows,
+    waiting: list[tuple[int, Message]],
+    view: View,
+    until: datetime,
+    leaving: dict[int, list[ForeseenMail]],
 ) -> None:
-    """Of the messages that may leave before the next thing happens, those that are still true and the newest of their ladder."""
+    """Of the messages that may leave before the next thing happens, those that are still true and the newest of their
+    ladder.
+    """
     true = []
     for index, message in waiting:
         case = view.cases.get(message.case)
         moment = min(message.not_before, until)
-        if case is None or still_true(workflows[message.workflow], message, case, replace(view, case=case, at=moment, now=moment)):
+        if case is None or still_true(
+            workflows[message.workflow], message, case, replace(view, case=case, at=moment, now=moment)
+        ):
             true.append((index, message))
     old = superseded([message for _, message in true])
     for index, message in true:

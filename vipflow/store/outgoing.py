@@ -4,20 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from vipflow.store.tables import incidents, messages
 from vipflow.store.types import any_of
+from vipflow.store.work import Rows
 from vipflow.store.writes import InsertAbsent, Update
 
 _COLUMNS = [
     messages.c[name]
-    for name in (
-        "tenant key subject case_ref workflow template audience ladder person language context created_at effective_at not_before "
-        "state attempts copies message_id content_hash body"
-    ).split()
+    for name in [
+        "tenant",
+        "key",
+        "subject",
+        "case_ref",
+        "workflow",
+        "template",
+        "audience",
+        "ladder",
+        "person",
+        "language",
+        "context",
+        "created_at",
+        "effective_at",
+        "not_before",
+        "state",
+        "attempts",
+        "copies",
+        "message_id",
+        "content_hash",
+        "body",
+    ]
 ]
 _due = (
     select(messages.c.tenant, messages.c.subject)
@@ -27,7 +45,9 @@ _due = (
 )
 _waiting = (
     select(*_COLUMNS)
-    .where(messages.c.tenant == bindparam("tenant"), any_of(messages.c.subject, "subjects"), messages.c.state == "waiting")
+    .where(
+        messages.c.tenant == bindparam("tenant"), any_of(messages.c.subject, "subjects"), messages.c.state == "waiting"
+    )
     .order_by(messages.c.key)
     .with_for_update()
 )
@@ -39,12 +59,14 @@ OPEN_INCIDENT = InsertAbsent(incidents, ["tenant", "id", "subject", "case_ref", 
 FINISH = Update(messages, key=["tenant", "key"], set=["state", "copies", "sent_at", "note"])
 
 
-def subjects_with_mail(connection: Connection, now: datetime, most: int) -> Sequence[Row[Any]]:
-    """(tenant, subject) of at most `most` messages that may leave, the longest waiting first; a subject may come twice."""
+def subjects_with_mail(connection: Connection, now: datetime, most: int) -> Rows:
+    """(tenant, subject) of at most `most` messages that may leave, the longest waiting first; a subject may come
+    twice.
+    """
     return connection.execute(_due, {"now": now, "most": most}).all()
 
 
-def waiting_messages(connection: Connection, tenant: int, subjects: Sequence[str]) -> Sequence[Row[Any]]:
+def waiting_messages(connection: Connection, tenant: int, subjects: Sequence[str]) -> Rows:
     """All waiting messages of these subjects, due or not (a ladder is judged whole), locked."""
     return connection.execute(_waiting, {"tenant": tenant, "subjects": list(subjects)}).all()
 

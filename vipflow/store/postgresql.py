@@ -22,8 +22,8 @@ def engine(address: URL, label: str, patience: float, durability: Durability, *,
         # A process that stands still inside a transaction loses it, and its locks with it (PROMISES 14). That is longer
         # than the 10 s after which a batch counts as stuck.
         settings["idle_in_transaction_session_timeout"] = "60s"
-        # A writer finds every row by its key. Left to guess, PostgreSQL walks through whole tables while they are young,
-        # and remembers that way with the prepared statement when they have grown.
+        # A writer finds every row by its key. Left to guess, PostgreSQL walks through whole tables while they are
+        # young, and keeps to that way, with the prepared statement, when they have grown.
         settings |= dict.fromkeys(["enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"], "off")
     if durability == "off":
         settings["synchronous_commit"] = "off"
@@ -64,22 +64,23 @@ def fault(label: str, error: DBAPIError) -> VipflowError | None:
         return Busy(label, "another transaction has held the same rows for long", "try again")
     if state == _DEADLOCK:
         return Busy(label, "two transactions waited for each other", "try again")
-    if state is not None and state[:2] in _UNUSABLE:
-        return DatabaseUnusable(label, _first_line(error), _UNUSABLE[state[:2]])
+    for kind, remedy in _UNUSABLE.items():
+        if state is not None and state.startswith(kind):
+            return DatabaseUnusable(label, _first_line(error), remedy)
     # psycopg gives no state where there was no connection to begin with.
     if error.connection_invalidated or (state is None and type(error.orig).__name__ == "OperationalError"):
-        return DatabaseUnusable(
-            label, f"it does not answer ({_first_line(error)})", "is the server running and reachable?"
-        )
+        remedy = "check that the server runs, and the address, names and password"
+        return DatabaseUnusable(label, f"no connection ({_first_line(error)})", remedy)
     return None
 
 
 _LOCK_NOT_AVAILABLE = "55P03"
 _DEADLOCK = "40P01"
-# By the class of the error, its first two characters (PostgreSQL, appendix A).
+# By how the code of the error begins (PostgreSQL, appendix A).
 _UNUSABLE = {
+    "25P03": "this process stood still inside a transaction, which was undone: try again",
     "53": "the server lacks disk, memory or connections",
-    "57": "try again when the server is up",
+    "57P": "try again when the server is up",
     "58": "look at the server's log and disk",
     "XX": "look at the server's log before you start again",
 }

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select
+from sqlalchemy import BindParameter, Connection, bindparam, func, select
 
 from vipflow.store.tables import cases, inbox, names, subjects, team, tenants, timers
 from vipflow.store.types import any_of
 
-Rows = Sequence[Row[Any]]
+Rows = Sequence[Any]
+"""Rows of a statement, read by the names of its columns."""
 
-_tenant = bindparam("tenant")
+_tenant: BindParameter[int] = bindparam("tenant")
 
 _received = select(inbox).where(
     inbox.c.tenant == _tenant, any_of(inbox.c.source, "sources"), any_of(inbox.c.event_id, "ids")
@@ -143,7 +144,9 @@ def parked_too_long(connection: Connection, now: datetime, most: int) -> Rows:
 
 def tenants_with_team(connection: Connection, ids: Sequence[int]) -> tuple[Rows, Rows]:
     """These tenants, and everybody in their teams."""
-    return connection.execute(_some_tenants, {"ids": list(ids)}).all(), connection.execute(_their_teams, {"ids": list(ids)}).all()
+    return connection.execute(_some_tenants, {"ids": list(ids)}).all(), connection.execute(
+        _their_teams, {"ids": list(ids)}
+    ).all()
 
 
 def due_subjects(connection: Connection, now: datetime, most: int) -> Rows:

@@ -159,5 +159,3 @@ def _products(data: Any, view: View) -> Iterator[tuple[Line, Product]]:
 def _catalogue(view: View) -> Catalogue:
     catalogue: Catalogue = view.trade.catalogue
     return catalogue
-
-

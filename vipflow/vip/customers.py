@@ -125,9 +125,35 @@ def folded(name: str) -> str:
 
 # Two customers with addresses at one of these have nothing in common. The list is ours.
 PUBLIC_MAIL_DOMAINS: Final = frozenset(
-    "gmail.com googlemail.com outlook.com outlook.fr hotmail.com hotmail.fr live.com live.fr msn.com yahoo.com yahoo.fr "
-    "icloud.com me.com aol.com free.fr orange.fr wanadoo.fr sfr.fr laposte.net bbox.fr neuf.fr gmx.com gmx.net gmx.fr "
-    "proton.me protonmail.com mail.com".split()
+    [
+        "gmail.com",
+        "googlemail.com",
+        "outlook.com",
+        "outlook.fr",
+        "hotmail.com",
+        "hotmail.fr",
+        "live.com",
+        "live.fr",
+        "msn.com",
+        "yahoo.com",
+        "yahoo.fr",
+        "icloud.com",
+        "me.com",
+        "aol.com",
+        "free.fr",
+        "orange.fr",
+        "wanadoo.fr",
+        "sfr.fr",
+        "laposte.net",
+        "bbox.fr",
+        "neuf.fr",
+        "gmx.com",
+        "gmx.net",
+        "gmx.fr",
+        "proton.me",
+        "protonmail.com",
+        "mail.com",
+    ]
 )
 
 

@@ -8,8 +8,34 @@ from vipflow.vip.catalogue import Catalogue
 from vipflow.vip.records import Line
 from vipflow.workflow import Text
 
-_MONTHS_FR = "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()
-_MONTHS_EN = "January February March April May June July August September October November December".split()
+_MONTHS_FR = [
+    "janvier",
+    "février",
+    "mars",
+    "avril",
+    "mai",
+    "juin",
+    "juillet",
+    "août",
+    "septembre",
+    "octobre",
+    "novembre",
+    "décembre",
+]
+_MONTHS_EN = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 _NO_BREAK = "\u00a0"
 
 
@@ -46,7 +72,9 @@ def plain_moment(at: datetime | None) -> str | None:
 
 def plain_lines(lines: Iterable[Line], catalogue: Catalogue) -> list[dict[str, Any]]:
     """Lines as a mail's context holds them. A product that the catalogue does not know is called by its SKU."""
-    return [{"product": product_name(line.sku, catalogue), "sku": line.sku, "quantity": line.quantity} for line in lines]
+    return [
+        {"product": product_name(line.sku, catalogue), "sku": line.sku, "quantity": line.quantity} for line in lines
+    ]
 
 
 def product_name(sku: str, catalogue: Catalogue) -> str:

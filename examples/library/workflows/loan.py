@@ -62,7 +62,10 @@ def renewed_too_often(loan: Loan, data: NoData, view: View) -> Reason | None:
         return None
     return Reason(
         "renewed_too_often",
-        Text(f"Ce prêt a déjà été prolongé {loan.renewals} fois.", f"This loan was renewed {loan.renewals} times already."),
+        Text(
+            f"Ce prêt a déjà été prolongé {loan.renewals} fois.",
+            f"This loan was renewed {loan.renewals} times already.",
+        ),
         {"renewals": loan.renewals},
         Text("Rapportez le livre, puis empruntez-le de nouveau.", "Return the book, then borrow it again."),
     )
@@ -125,5 +128,12 @@ class LoanWorkflow(Workflow):
     ]
     emails: ClassVar = [
         Email("loan_reminder", to=reader, on=lent.on(remind), says=("title", "due_on"), while_=always, ladder="return"),
-        Email("loan_overdue", to=reader, on=(overdue, overdue.on(remind)), says=("title", "due_on"), while_=always, ladder="return"),
+        Email(
+            "loan_overdue",
+            to=reader,
+            on=(overdue, overdue.on(remind)),
+            says=("title", "due_on"),
+            while_=always,
+            ladder="return",
+        ),
     ]

@@ -1,0 +1,244 @@
+"""The settings of an installation: `config.toml`, and `VIPFLOW_…` variables over it.
+
+Without either, everything has its default. Everything that is wrong is said at once: where, which key, which value, what would
+be right.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+import vipflow
+from vipflow.errors import VipflowError, did_you_mean, listed
+
+CONFIG = "VIPFLOW_CONFIG"
+FILE = "config.toml"
+PREFIX = "VIPFLOW_"
+NOT_SETTINGS = frozenset({CONFIG, "VIPFLOW_AS", "VIPFLOW_RESELLER", "VIPFLOW_REQUIRE", "VIPFLOW_TRACEBACK"})
+"""Variables of ours that say something else."""
+
+NO_CONFIG = (
+    "the settings",
+    f"there is no {FILE} here",
+    f"go to its folder, or name it with --config or {CONFIG}; for a new installation write one (an empty file will do: SQLite in "
+    "var/vipflow.db beside it) and run `vipflow db migrate`",
+)
+"""What to say where a command needs an installation and finds none: what, problem, remedy."""
+
+
+class ConfigError(VipflowError):
+    """Raised when the settings cannot be used; it carries every problem at once.
+
+    >>> print(ConfigError("config.toml", "there is no setting databse (did you mean database?)"))
+    config.toml: there is no setting databse (did you mean database?)
+    """
+
+    exit_code = 2
+
+    def __init__(self, where: str, *problems: str) -> None:
+        super().__init__(f"{where}: {listed(problems)}")
+        self.where = where
+        self.problems = problems
+
+
+class Section(BaseModel):
+    """A table of the file. Each setting's description is what `config.toml` says of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class DatabaseSettings(Section):
+    url: str = Field("sqlite:///var/vipflow.db", description="sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>")
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, url: str) -> str:
+        if not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+            raise ValueError("write sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>")
+        return url
+
+
+class FolderSettings(Section):
+    workflows: Path = Field(default_factory=lambda: shipped("workflows"), description="a folder of workflow files")
+    email_templates: tuple[Path, ...] = Field(
+        default_factory=lambda: (shipped("email_templates"),), description="folders of templates, a later one over an earlier"
+    )
+    policies: tuple[Path, ...] = Field((), description="folders of policies of your own, beside the shipped ones")
+    catalogues: tuple[Path, ...] = Field((), description="product files of your own, over the shipped catalogue")
+
+    @field_validator("email_templates", "policies", "catalogues", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+
+class MailSettings(Section):
+    transport: Literal["file"] = Field("file", description='"file": each mail becomes an .eml file')
+    folder: Path = Field(Path("var/mail"), description="where they are written")
+    domain: str = Field("vipflow.invalid", description="after the @ in Message-IDs; a domain of yours", pattern=r"^[a-z0-9.-]+$")
+
+
+class Settings(BaseSettings):
+    """All settings. `load_settings` makes their paths absolute."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter="__", validate_default=True
+    )
+    database: DatabaseSettings = DatabaseSettings()
+    folders: FolderSettings = Field(default_factory=FolderSettings)
+    mail: MailSettings = MailSettings()
+
+    _file: Path | None = PrivateAttr(None)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that was read; None for the defaults."""
+        return self._file
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment over the file (which comes as `init_settings`), and nothing else."""
+        return env_settings, init_settings
+
+
+def find_config(given: Path | None) -> Path | None:
+    """The file to read: `given`, else what VIPFLOW_CONFIG names, else ./config.toml if it is there."""
+    if given is not None:
+        return given
+    named = os.environ.get(CONFIG)
+    if named:
+        return Path(named)
+    here = Path(FILE)
+    return here if here.is_file() else None
+
+
+def load_settings(path: Path | None) -> Settings:
+    """The settings of the file that `find_config` finds, the environment over it; the defaults where there is none.
+
+    Relative paths count from the file's folder, or from the current one without a file. Raises ConfigError.
+    """
+    file = find_config(path)
+    content = _content(file, "named with --config" if path is not None else f"named by {CONFIG}") if file is not None else {}
+    problems = list(_unknown_variables())
+    try:
+        settings = Settings(**content)
+    except ValidationError as wrong:
+        problems += _told(wrong)
+    if problems:
+        raise ConfigError(str(file) if file is not None else "the environment", *problems)
+    base = (file.parent if file is not None else Path()).resolve()
+    return _rooted(settings, base, file)
+
+
+def _content(file: Path, how: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(str(file), f"there is no such file ({how})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+        raise ConfigError(str(file), f"it is not TOML: {wrong}") from wrong
+    except OSError as wrong:
+        raise ConfigError(str(file), f"it cannot be read: {wrong.strerror}") from wrong
+
+
+def _sections() -> dict[str, type[Section]]:
+    return {
+        name: field.annotation
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+    }
+
+
+def _variables() -> dict[str, tuple[str, str]]:
+    """Every variable that is a setting, with its section and key."""
+    return {
+        f"{PREFIX}{section}__{key}".upper(): (section, key) for section, model in _sections().items() for key in model.model_fields
+    }
+
+
+def _unknown_variables() -> Iterator[str]:
+    known = {*_variables(), *NOT_SETTINGS}
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = did_you_mean(name.upper(), known)
+            yield f"the environment variable {name} is none of ours{near or '; unset it'}"
+
+
+def _told(wrong: ValidationError) -> Iterator[str]:
+    sections = _sections()
+    for error in wrong.errors(include_url=False):
+        section, *rest = (str(part) for part in error["loc"])
+        key = ".".join([section, *rest])
+        variable = f"{PREFIX}{section}__{rest[0]}".upper() if rest else ""
+        where = f" (set by {variable})" if variable in os.environ else ""
+        if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            valid = list(sections[section].model_fields) if rest and section in sections else list(sections)
+            what = "setting" if rest else "section"
+            near = did_you_mean(rest[-1] if rest else section, valid)
+            yield f"there is no {what} {key}{near or '; there are ' + ', '.join(valid)}"
+        elif error["type"] in ("model_type", "model_attributes_type") and section in sections:
+            yield f"{section} = {error['input']!r}{where}: {section} is a table; write [{section}] and its settings below"
+        else:
+            yield f"{key} = {error['input']!r}{where}: {_right(error['type'], error['msg'], error.get('ctx', {}))}"
+
+
+def _right(kind: str, message: str, context: Mapping[str, Any]) -> str:
+    match kind:
+        case "literal_error":
+            return f"write {context['expected'].replace(chr(39), chr(34))}"
+        case "string_pattern_mismatch":
+            return "write a domain name, such as mail.example.com"
+        case "string_type" | "path_type":
+            return 'write a text, in "quotes"'
+        case "tuple_type":
+            return 'write one path or a list of them, each in "quotes"'
+        case _:
+            return message.removeprefix("Value error, ")
+
+
+def _rooted(settings: Settings, base: Path, file: Path | None) -> Settings:
+    folders = settings.folders
+    rooted = settings.model_copy(
+        update={
+            "database": settings.database.model_copy(update={"url": _rooted_url(settings.database.url, base)}),
+            "folders": folders.model_copy(
+                update={
+                    "workflows": base / folders.workflows,
+                    "email_templates": tuple(base / each for each in folders.email_templates),
+                    "policies": tuple(base / each for each in folders.policies),
+                    "catalogues": tuple(base / each for each in folders.catalogues),
+                }
+            ),
+            "mail": settings.mail.model_copy(update={"folder": base / settings.mail.folder}),
+        }
+    )
+    rooted._file = file
+    return rooted
+
+
+def _rooted_url(url: str, base: Path) -> str:
+    scheme, slashes, path = url.partition(":///")
+    if not scheme.startswith("sqlite") or not slashes or path in ("", ":memory:"):
+        return url
+    return f"{scheme}:///{base / path}"
+
+
+def shipped(folder: str) -> Path:
+    """A folder that comes with vipflow: inside the installed package, or beside it in a checkout."""
+    package = Path(vipflow.__file__).parent
+    inside = package / "_shipped" / folder
+    return inside if inside.is_dir() else package.parent / folder

@@ -1,0 +1,117 @@
+"""What one customer's page tells of its past, and of what is on its way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, select
+
+from vipflow.store.tables import history, incidents, messages
+from vipflow.store.types import any_of
+
+Rows = Sequence[Any]
+
+_tenant = bindparam("tenant")
+
+
+def recent_history(connection: Connection, tenant: int, subject: str, most: int, before: int | None = None) -> Rows:
+    """The last `most` history rows of a customer, newest first; with `before`, those of lower sequence."""
+    asked = {"tenant": tenant, "subject": subject, "most": most, "before": before if before is not None else 2**31 - 1}
+    return connection.execute(_recent, asked).all()
+
+
+def caused_by(connection: Connection, tenant: int, subject: str, source: str, event_id: str, first: int) -> Rows:
+    """The history rows of one event and its follow-ups, in order; `first` is the sequence of the first of them."""
+    asked = {"tenant": tenant, "subject": subject, "source": source, "event_id": event_id, "first": first}
+    return connection.execute(_caused, asked).all()
+
+
+def notes_of(connection: Connection, tenant: int, subject: str, event: str, most: int) -> Rows:
+    """The last rows of one event of a customer itself, newest first: what was written down about it."""
+    return connection.execute(_notes, {"tenant": tenant, "subject": subject, "event": event, "most": most}).all()
+
+
+def messages_of(connection: Connection, tenant: int, keys: Sequence[str]) -> Rows:
+    """The messages with these keys."""
+    return connection.execute(_messages, {"tenant": tenant, "keys": list(keys)}).all()
+
+
+def messages_waiting(connection: Connection, tenant: int, subject: str) -> Rows:
+    """A customer's messages that have not left yet, earliest first."""
+    return connection.execute(_waiting, {"tenant": tenant, "subject": subject}).all()
+
+
+def open_incidents(connection: Connection, tenant: int, subject: str) -> Rows:
+    """A customer's open incidents, oldest first."""
+    return connection.execute(_incidents, {"tenant": tenant, "subject": subject}).all()
+
+
+_step = (
+    history.c.sequence,
+    history.c.case_ref,
+    history.c.workflow,
+    history.c.event,
+    history.c.from_state,
+    history.c.to_state,
+    history.c.messages,
+    history.c.effective_at,
+    history.c.recorded_at,
+    history.c.actor_kind,
+    history.c.actor,
+    history.c.reason,
+    history.c.cause,
+    history.c.note,
+)
+_of_subject = and_(history.c.tenant == _tenant, history.c.subject == bindparam("subject"))
+_recent = (
+    select(*_step)
+    .where(_of_subject, history.c.sequence < bindparam("before"))
+    .order_by(history.c.sequence.desc())
+    .limit(bindparam("most"))
+)
+_caused = (
+    select(*_step)
+    .where(
+        _of_subject,
+        history.c.sequence >= bindparam("first"),
+        history.c.source == bindparam("source"),
+        history.c.event_id == bindparam("event_id"),
+    )
+    .order_by(history.c.sequence)
+)
+_notes = (
+    select(*_step)
+    .where(_of_subject, history.c.case_ref == bindparam("subject"), history.c.event == bindparam("event"))
+    .order_by(history.c.sequence.desc())
+    .limit(bindparam("most"))
+)
+_message = (
+    messages.c.key,
+    messages.c.case_ref,
+    messages.c.template,
+    messages.c.audience,
+    messages.c.person,
+    messages.c.language,
+    messages.c.not_before,
+    messages.c.state,
+)
+_messages = (
+    select(*_message)
+    .where(messages.c.tenant == _tenant, any_of(messages.c.key, "keys"))
+    .order_by(messages.c.not_before, messages.c.key)
+)
+_waiting = (
+    select(*_message)
+    .where(
+        messages.c.tenant == _tenant,
+        messages.c.subject == bindparam("subject"),
+        messages.c.state.in_(("waiting", "held", "sending", "uncertain")),
+    )
+    .order_by(messages.c.not_before, messages.c.key)
+)
+_incidents = (
+    select(incidents.c.id, incidents.c.case_ref, incidents.c.kind, incidents.c.says, incidents.c.opened_at)
+    .where(incidents.c.tenant == _tenant, incidents.c.subject == bindparam("subject"), incidents.c.closed_at.is_(None))
+    .order_by(incidents.c.opened_at, incidents.c.id)
+)

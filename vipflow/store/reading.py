@@ -1,0 +1,270 @@
+"""What pages ask of the database: customers in lists with counts, search, and their cases.
+
+Each question is one statement for both databases. Pages go by key: a page begins after the last row of the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select, tuple_
+
+from vipflow.store.tables import LISTS, cases, names, subjects
+from vipflow.store.types import any_of
+
+Rows = Sequence[Any]
+Sort = Literal["name", "anniversary"]
+
+_tenant = bindparam("tenant")
+_LAST = "\U0010ffff"
+"""Behind everything that begins with what stands before it, in order of code points."""
+
+_SUMMARY = (
+    subjects.c.ref,
+    subjects.c.name,
+    subjects.c.name_folded,
+    subjects.c.email,
+    subjects.c.country,
+    subjects.c.vip_number,
+    subjects.c.segment,
+    subjects.c.anniversary,
+    subjects.c.owner,
+    subjects.c.invitation_state,
+    subjects.c.membership_state,
+    subjects.c.pending_count,
+    subjects.c.late_count,
+    subjects.c.licence_count,
+    *(subjects.c[f"in_{name}"] for name in LISTS),
+    subjects.c.next_due,
+    subjects.c.next_event,
+    subjects.c.sequence,
+)
+_CASE = (
+    cases.c.ref,
+    cases.c.subject,
+    cases.c.workflow,
+    cases.c.state,
+    cases.c.settled,
+    cases.c.facts,
+    cases.c.facts_version,
+    cases.c.policy,
+    cases.c.since,
+    cases.c.opened_at,
+)
+
+
+# --- customers -----------------------------------------------------------------------------------------------------
+
+
+class Wanted(NamedTuple):
+    """Which customers. None leaves a question open; `words` and `exact` come from one search (see `search_words`)."""
+
+    list: str | None = None
+    owner: str | None = None
+    segment: str | None = None
+    invitation_state: str | None = None
+    membership_state: str | None = None
+    words: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
+
+
+class Place(NamedTuple):
+    """Where a page ended: the sorted value and the reference of its last row."""
+
+    value: str | None
+    ref: str
+
+
+def customers_page(
+    connection: Connection, tenant: int, wanted: Wanted, most: int, after: Place | None = None, sort: Sort = "name"
+) -> Rows:
+    """Up to `most` customers after `after`, sorted by folded name or by anniversary date (those without one last)."""
+    asked: dict[str, Any] = {"tenant": tenant}
+    statement = select(*_SUMMARY).where(*_customers(wanted, asked))
+    if sort == "anniversary":
+        statement = _sorted_by_anniversary(statement, after, asked)
+    else:
+        if after is not None:
+            asked |= {"after": after.value or "", "after_ref": after.ref}
+            key = tuple_(subjects.c.name_folded, subjects.c.ref)
+            statement = statement.where(key > tuple_(bindparam("after"), bindparam("after_ref")))
+        statement = statement.order_by(subjects.c.name_folded, subjects.c.ref)
+    return connection.execute(statement.limit(bindparam("most")), {**asked, "most": most}).all()
+
+
+def count_customers(connection: Connection, tenant: int, wanted: Wanted) -> dict[str, int]:
+    """How many of the customers wanted there are: under `all`, and of these how many stand in each list.
+
+    `wanted.list` is not looked at. Each list is counted through its own index where nothing else is asked.
+    """
+    asked: dict[str, Any] = {"tenant": tenant}
+    conditions = _customers(wanted._replace(list=None), asked)
+    count = select(func.count()).select_from(subjects).where(*conditions)
+    columns = [count.scalar_subquery().label("all")]
+    columns += [count.where(subjects.c[f"in_{name}"]).scalar_subquery().label(name) for name in LISTS]
+    return dict(connection.execute(select(*columns), asked).one()._mapping)
+
+
+def customer_row(connection: Connection, tenant: int, ref: str) -> Any | None:
+    """The summary of one customer."""
+    return connection.execute(_customer, {"tenant": tenant, "ref": ref}).one_or_none()
+
+
+_customer = select(*_SUMMARY).where(subjects.c.tenant == _tenant, subjects.c.ref == bindparam("ref"))
+
+
+def look_alikes(
+    connection: Connection, tenant: int, country: str, folded: str, domain: str | None, most: int = 10
+) -> Rows:
+    """Customers of the country with the same folded name or, where `domain` is given, an address in that domain."""
+    asked = {"tenant": tenant, "country": country, "folded": folded, "domain": domain, "most": most}
+    return connection.execute(_look_alikes if domain is not None else _namesakes, asked).all()
+
+
+_of_the_country = and_(subjects.c.tenant == _tenant, subjects.c.country == bindparam("country"))
+_namesakes = (
+    select(*_SUMMARY)
+    .where(_of_the_country, subjects.c.name_folded == bindparam("folded"))
+    .order_by(subjects.c.name_folded, subjects.c.ref)
+    .limit(bindparam("most"))
+)
+_look_alikes = (
+    select(*_SUMMARY)
+    .where(
+        _of_the_country,
+        or_(subjects.c.name_folded == bindparam("folded"), subjects.c.email_domain == bindparam("domain")),
+    )
+    .order_by(subjects.c.name_folded, subjects.c.ref)
+    .limit(bindparam("most"))
+)
+
+
+def bearers(connection: Connection, tenant: int, collection: str, values: Sequence[str]) -> Rows:
+    """(value, case_ref, subject, kind) of the cases of a collection that bear one of these names."""
+    asked = {"tenant": tenant, "collection": collection, "values": list(values)}
+    return connection.execute(_bearers, asked).all()
+
+
+_bearers = (
+    select(names.c.value, names.c.case_ref, names.c.subject, names.c.kind)
+    .where(names.c.tenant == _tenant, names.c.collection == bindparam("collection"), any_of(names.c.value, "values"))
+    .order_by(names.c.case_ref)
+)
+
+
+def _customers(wanted: Wanted, asked: dict[str, Any]) -> list[ColumnElement[bool]]:
+    """The conditions; their values go into `asked`."""
+    conditions: list[ColumnElement[bool]] = [subjects.c.tenant == _tenant]
+    if wanted.list is not None:
+        conditions.append(subjects.c[f"in_{wanted.list}"])
+    for name in ("owner", "segment", "invitation_state", "membership_state"):
+        value = getattr(wanted, name)
+        if value is not None:
+            conditions.append(subjects.c[name] == bindparam(name))
+            asked[name] = value
+    if wanted.words or wanted.exact:
+        conditions.append(_found_by(wanted, asked))
+    return conditions
+
+
+def _found_by(wanted: Wanted, asked: dict[str, Any]) -> ColumnElement[bool]:
+    """All words in the name; or what was typed in the e-mail, or as a name that the customer or a case of it bears."""
+    ways: list[ColumnElement[bool]] = []
+    if wanted.words:
+        asked |= {f"word{at}": word for at, word in enumerate(wanted.words)}
+        ways.append(and_(*(subjects.c.name_folded.contains(bindparam(f"word{at}")) for at in range(len(wanted.words)))))
+    if wanted.exact:
+        asked |= {"exact": list(wanted.exact), "typed": wanted.exact[0].lower(), "from": wanted.exact[0]}
+        asked["before"] = wanted.exact[0] + _LAST
+        ways.append(func.lower(subjects.c.email).contains(bindparam("typed")))
+        ways.append(any_of(subjects.c.ref, "exact"))
+        bearing = select(names.c.subject).where(
+            names.c.tenant == _tenant,
+            or_(
+                any_of(names.c.value, "exact"),
+                and_(names.c.value >= bindparam("from"), names.c.value < bindparam("before")),
+            ),
+        )
+        ways.append(subjects.c.ref.in_(bearing))
+        of_a_case = select(cases.c.subject).where(cases.c.tenant == _tenant, any_of(cases.c.ref, "exact"))
+        ways.append(subjects.c.ref.in_(of_a_case))
+    return or_(*ways)
+
+
+def _sorted_by_anniversary(statement: Select[Any], after: Place | None, asked: dict[str, Any]) -> Select[Any]:
+    without = subjects.c.anniversary.is_(None)
+    if after is not None:
+        asked |= {"after_ref": after.ref}
+        later = and_(without, subjects.c.ref > bindparam("after_ref"))
+        if after.value is not None:
+            asked |= {"after": date.fromisoformat(after.value)}
+            same = and_(subjects.c.anniversary == bindparam("after"), subjects.c.ref > bindparam("after_ref"))
+            later = or_(subjects.c.anniversary > bindparam("after"), same, without)
+        statement = statement.where(later)
+    return statement.order_by(without, subjects.c.anniversary, subjects.c.ref)
+
+
+# --- cases ---------------------------------------------------------------------------------------------------------
+
+
+class WantedCases(NamedTuple):
+    """Which cases of a workflow. `list` narrows to customers in that list, `subject` to one customer."""
+
+    workflow: str
+    states: tuple[str, ...] = ()
+    subject: str | None = None
+    owner: str | None = None
+    lists: tuple[str, ...] = ()
+
+
+class CasePlace(NamedTuple):
+    """Where a page of cases ended."""
+
+    name: str
+    subject: str
+    ref: str
+
+
+def cases_page(
+    connection: Connection, tenant: int, wanted: WantedCases, most: int, after: CasePlace | None = None
+) -> Rows:
+    """Up to `most` cases with name and VIP number of their customer, customer by customer in order of name."""
+    asked: dict[str, Any] = {"tenant": tenant, "workflow": wanted.workflow, "most": most}
+    joined = cases.join(subjects, and_(subjects.c.tenant == cases.c.tenant, subjects.c.ref == cases.c.subject))
+    statement = (
+        select(*_CASE, subjects.c.name, subjects.c.name_folded, subjects.c.vip_number, subjects.c.owner)
+        .select_from(joined)
+        .where(subjects.c.tenant == _tenant, cases.c.workflow == bindparam("workflow"))
+    )
+    if wanted.states:
+        asked["states"] = list(wanted.states)
+        statement = statement.where(any_of(cases.c.state, "states"))
+    if wanted.subject is not None:
+        asked["subject"] = wanted.subject
+        statement = statement.where(cases.c.subject == bindparam("subject"))
+    if wanted.owner is not None:
+        asked["owner"] = wanted.owner
+        statement = statement.where(subjects.c.owner == bindparam("owner"))
+    if wanted.lists:
+        statement = statement.where(or_(*(subjects.c[f"in_{name}"] for name in wanted.lists)))
+    if after is not None:
+        asked |= {"after": after.name, "after_subject": after.subject, "after_ref": after.ref}
+        key = tuple_(subjects.c.name_folded, subjects.c.ref, cases.c.ref)
+        place = tuple_(bindparam("after"), bindparam("after_subject"), bindparam("after_ref"))
+        statement = statement.where(key > place)
+    statement = statement.order_by(subjects.c.name_folded, subjects.c.ref, cases.c.ref).limit(bindparam("most"))
+    return connection.execute(statement, asked).all()
+
+
+def cases_of_customer(connection: Connection, tenant: int, subject: str) -> Rows:
+    """Every case of a customer, settled ones too, oldest first."""
+    return connection.execute(_of_customer, {"tenant": tenant, "subject": subject}).all()
+
+
+_of_customer = (
+    select(*_CASE)
+    .where(cases.c.tenant == _tenant, cases.c.subject == bindparam("subject"))
+    .order_by(cases.c.opened_at, cases.c.ref)
+)
