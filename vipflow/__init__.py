@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 # Not fetched later: once the module vipflow.policy is imported, it would stand in the word's place.
+from vipflow.days import local_day, midnight
 from vipflow.policy import policy
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ __all__ = [
     "before",
     "day_after",
     "every",
+    "local_day",
+    "midnight",
     "on",
     "planned",
     "policy",

@@ -5,8 +5,8 @@ All are frozen; a change is a new value. Instants are aware UTC datetimes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any, Literal, Protocol
 from zoneinfo import ZoneInfo
 
@@ -69,6 +69,22 @@ class NotLoaded(Exception):
         self.ref = ref
 
 
+class Mailbox(msgspec.Struct, frozen=True):
+    """A name and an e-mail address, as the trade keeps them; delivery checks them."""
+
+    name: str
+    email: str
+
+
+class Addressing(msgspec.Struct, frozen=True):
+    """Who a mail comes from and goes to: found at first rendering, then kept with the bytes."""
+
+    sender: Mailbox
+    reply_to: Mailbox | None
+    to: tuple[Mailbox, ...]
+    cc: tuple[Mailbox, ...] = ()
+
+
 class Trade(Protocol):
     """What a trade supplies beside its workflows: all of it pure functions of the view."""
 
@@ -80,6 +96,18 @@ class Trade(Protocol):
 
     def common_words(self, view: View, person: Person) -> Mapping[str, Any]:
         """What every mail says, whatever it is about."""
+
+    def addressing(self, view: View, person: Person) -> Addressing | None:
+        """The addresses of a message to `person`; None where nobody is left to write to."""
+
+    def restore_policy(self, body: str) -> Policy:
+        """A policy as it was stored when it was pinned."""
+
+    def settings(self, row: Mapping[str, Any], team: Sequence[Mapping[str, Any]]) -> Any:
+        """What `Tenant.settings` holds, made of the tenant's row and its team's."""
+
+    def parked_for(self, tenant: Tenant) -> timedelta:
+        """How long an event waits for its case before a person is told."""
 
 
 class View(msgspec.Struct, frozen=True):

@@ -225,14 +225,16 @@ def fixed_after_sending(facts: Customer, data: Correction, _view: View) -> Reaso
     return Reason(
         "fixed_after_sending",
         says(
-            "Les informations du client ne peuvent pas être modifiées après l'envoi de l'invitation (règle du programme VIP).",
+            "Les informations du client ne peuvent pas être modifiées après l'envoi de l'invitation "
+            "(règle du programme VIP).",
             "The customer's information cannot be changed after the invitation was sent (a rule of the VIP programme).",
         ),
         {"fields": changed},
         says(
             "Pour une nouvelle personne, ajoutez un destinataire en copie ; tant que rien n'a été demandé, "
             "l'invitation peut être retirée puis envoyée de nouveau.",
-            "For a new person add a notice recipient; while nothing was asked for, the invitation can be withdrawn and sent anew.",
+            "For a new person add a notice recipient; while nothing was asked for, "
+            "the invitation can be withdrawn and sent anew.",
         ),
     )
 
@@ -366,7 +368,7 @@ def vocabulary(facts: Customer, view: View) -> dict[str, Any]:
 
 
 class CustomerWorkflow(Workflow):
-    """The subject of everything else: its facts are the customer's data, its events leave it where it is (seed: Clients)."""
+    """The subject of all else: its facts are the customer's data, its events leave it where it is (seed: Clients)."""
 
     name_in_events = "customer"
     collection = "customers"
@@ -423,8 +425,8 @@ class CustomerWorkflow(Workflow):
         Change(learn_of_incident, data=IncidentNotice, record=of_an_incident, kind=INTERNAL),
         Change(learn_of_bounce, data=BouncedMail, record=of_a_bounce, kind=REPORT),
     ]
-    on_incident = learn_of_incident
-    on_bounce = learn_of_bounce
+    on_incident = "learn_of_incident"
+    on_bounce = "learn_of_bounce"
 
     emails = [
         Email(

@@ -41,8 +41,10 @@ def something_was_bought(_facts: Invitation, _data: NoData, view: View) -> Reaso
     return Reason(
         "something_was_bought",
         says(
-            "L'invitation ne peut plus être retirée : il y a déjà eu une autorisation d'achat, une commande ou une licence.",
-            "The invitation cannot be withdrawn any more: there already was a purchase authorization, an order or a licence.",
+            "L'invitation ne peut plus être retirée : "
+            "il y a déjà eu une autorisation d'achat, une commande ou une licence.",
+            "The invitation cannot be withdrawn any more: "
+            "there already was a purchase authorization, an order or a licence.",
         ),
         unblock=says(
             "Seules des autorisations annulées laissent cette possibilité.",

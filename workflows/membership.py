@@ -37,7 +37,7 @@ from vipflow.vip.wording import day, plain_day, plain_lines, says
 
 
 class Renewal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was renewed; without lines all that was left. `ordered_on`: the day that counts, where another than today."""
+    """What was renewed; without lines all that was left. `ordered_on`: the day that counts, if not today."""
 
     lines: PerhapsLines = ()
     ordered_on: date | None = None
@@ -267,6 +267,7 @@ def _first_term(facts: Membership, view: View, numbers: Policy) -> Membership:
 def _with_anniversary(
     facts: Membership, anniversary: date | None, anchor_day: int | None, numbers: Policy
 ) -> Membership:
+    """`facts` with the anniversary date and all days that hang on it."""
     if anniversary is None:
         return replace(
             facts,

@@ -25,6 +25,8 @@ from vipflow import (
     before,
     day_after,
     every,
+    local_day,
+    midnight,
     on,
     policy,
 )
@@ -50,8 +52,6 @@ from vipflow.vip.calendar import (
     AuthorizationDates,
     authorization_dates,
     authorization_dates_due_on,
-    local_day,
-    midnight,
     next_anniversary,
     seat_duration,
 )
@@ -447,6 +447,9 @@ def _seat_duration(view: View) -> dict[str, Any] | None:
     return {"unit": lasts.unit, "count": lasts.amount}
 
 
+reminders_to_order = every(first=policy.order_reminder_after_days, days=policy.order_reminder_every_days)
+
+
 class PurchaseAuthorization(Workflow):
     """Licences at the customer's disposal before they are ordered (seed: Créer une autorisation d'achat)."""
 
@@ -595,11 +598,7 @@ class PurchaseAuthorization(Workflow):
     timers = [
         Timer(pending, before("due_on", days=policy.payment_reminder_days), send=remind),
         Timer(pending, day_after("promised_until"), send=remind),
-        Timer(
-            pending,
-            every(first=policy.order_reminder_after_days, days=policy.order_reminder_every_days),
-            send=remind_to_order,
-        ),
+        Timer(pending, reminders_to_order, send=remind_to_order),
         Timer(pending, day_after("due_on"), send=fall_due),
         Timer(pending, on("expires_at"), send=expire),
         Timer(late, every(days=policy.overdue_every_days), send=remind),
@@ -608,8 +607,12 @@ class PurchaseAuthorization(Workflow):
         Timer(late, before("suspended_from", days=policy.deactivation_notice_days), send=warn),
         Timer(late, on("suspended_from"), send=suspend),
     ]
+
     record_block = ["po_number", "lines"]
+    ending = ["due_on", "suspended_from"]
+    to_order = ["created_on", "due_on", "expires_at", "seat_duration"]
     emails = [
+        # To the customer. Of the mails about payment only the newest leaves.
         Email(
             "products_added",
             to=contact,
@@ -623,7 +626,7 @@ class PurchaseAuthorization(Workflow):
             on=pending.on(remind),
             while_=still_to_pay,
             ladder="payment",
-            says=["due_on", "suspended_from"],
+            says=ending,
         ),
         Email(
             "payment_overdue",
@@ -631,27 +634,21 @@ class PurchaseAuthorization(Workflow):
             on=(late, late.on(remind)),
             while_=still_late,
             ladder="payment",
-            says=["due_on", "suspended_from"],
+            says=ending,
         ),
-        Email(
-            "deactivation_notice",
-            to=contact,
-            on=warn,
-            while_=still_late,
-            ladder="payment",
-            says=["due_on", "suspended_from"],
-        ),
+        Email("deactivation_notice", to=contact, on=warn, while_=still_late, ladder="payment", says=ending),
         Email(
             "licences_deactivated",
             to=contact,
             on=(suspended, suspended.on(deactivate)),
             while_=still_deactivated,
             ladder="payment",
-            says=["due_on", "suspended_from", "confirmed"],
+            says=[*ending, "confirmed"],
         ),
-        Email("payment_received", to=contact, on=paid, says=["paid_on"]),
+        Email("payment_received", to=contact, on=paid, ladder="payment", says=["paid_on"]),
         Email("authorization_cancelled", to=contact, on=cancelled, says=["cancelled_on"]),
         Email("authorization_expired", to=contact, on=expired, says=["expires_at"]),
+        # To the account manager.
         Email(
             "order_to_place",
             to=account_manager,
@@ -664,7 +661,7 @@ class PurchaseAuthorization(Workflow):
             ),
             while_=not_yet_ordered,
             ladder="order",
-            says=["created_on", "due_on", "expires_at", "customer_paid_on", "seat_duration"],
+            says=[*to_order, "customer_paid_on"],
         ),
         Email(
             "customer_added_products",
@@ -672,15 +669,9 @@ class PurchaseAuthorization(Workflow):
             on="add",
             while_=not_yet_ordered,
             ladder="order",
-            says=["created_on", "due_on", "expires_at", "seat_duration"],
+            says=to_order,
         ),
-        Email("authorization_late", to=account_manager, on=late, says=["due_on", "suspended_from"]),
-        Email(
-            "deactivation_near",
-            to=account_manager,
-            on=warn,
-            while_=still_late_for_us,
-            says=["due_on", "suspended_from"],
-        ),
+        Email("authorization_late", to=account_manager, on=late, says=ending),
+        Email("deactivation_near", to=account_manager, on=warn, while_=still_late_for_us, says=ending),
     ]
     vocabulary = staticmethod(vocabulary)

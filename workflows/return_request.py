@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from vipflow import REPORT, Change, Email, Opening, Reason, Send, State, Text, View, Workflow
+from vipflow import REPORT, Change, Email, Opening, Reason, Send, State, Text, View, Workflow, midnight
 from vipflow.case import Case
 from vipflow.vip.audiences import contact
 from vipflow.vip.between import Returned, Shares
-from vipflow.vip.calendar import midnight, return_until
+from vipflow.vip.calendar import return_until
 from vipflow.vip.fields import Remark, problems_of_remark, refuse
 from vipflow.vip.forms import PerhapsLines, lines_of
 from vipflow.vip.records import Lines, Return, covers, less, quantities_of, together

@@ -113,7 +113,7 @@ def test_names_arrive_as_they_are_and_name_nobody_else(name: str):
 
 
 def test_a_thousand_odd_names_and_subjects_survive():
-    """EmailMessage folds some of these into headers that cannot be read back (Python 3.11): why eml.py writes them itself."""
+    """EmailMessage folds some of these into what cannot be read back (Python 3.11), so eml.py writes headers."""
     dice = random.Random(7)
     letters = "abcDEF ,;\"\\()<>éàœçÉ’'.-&@:=?_日本 «»\u00a0\u202f😀"
 

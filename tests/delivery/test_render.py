@@ -48,14 +48,13 @@ def say(write):
 
 
 def test_dates_counts_and_instants_read_as_each_language_writes_them(say):
-    body = "{{ on | day }}; {{ on | month }}; {{ at | moment }}; {{ n | licences }}; {{ names | listing }}; {{ n | number }}"
-    facts = {"on": "2025-03-01", "at": "2024-04-04T06:03:00Z", "n": 1, "names": ["A", "B", "C"]}
-    assert say(body, "fr", **facts) == (
-        f"1er mars 2025{NBSP}; mars 2025{NBSP}; 4 avril 2024 à 8{NBSP}h{NBSP}03{NBSP}; 1 licence{NBSP}; A, B et C{NBSP}; 1\n".replace(
-            NBSP + ";", ";"
-        )
+    body = (
+        "{{ on | day }}, {{ on | month }}, {{ at | moment }}, {{ n | licences }}, {{ abc | listing }}, {{ n | number }}"
     )
-    assert say(body, "en", **facts) == "1 March 2025; March 2025; 4 April 2024 at 08:03; 1 licence; A, B and C; 1\n"
+    facts = {"on": "2025-03-01", "at": "2024-04-04T06:03:00Z", "n": 1, "abc": ["A", "B", "C"]}
+    french = f"1er mars 2025, mars 2025, 4 avril 2024 à 8{NBSP}h{NBSP}03, 1 licence, A, B et C, 1\n"
+    assert say(body, "fr", **facts) == french
+    assert say(body, "en", **facts) == "1 March 2025, March 2025, 4 April 2024 at 08:03, 1 licence, A, B and C, 1\n"
 
 
 def test_an_instant_is_shown_as_the_resellers_clocks_show_it(write):
@@ -71,7 +70,8 @@ def test_french_typed_plainly_is_set_right_and_facts_are_left_alone(say):
 
 
 def test_an_absent_fact_leaves_neither_a_line_nor_a_blank(say):
-    body = "a\n{% if po %}\nPO {{ po }}\n{% endif %}\nb{% if po %} {{ po }}{% endif %}\nc\n\n{% if po %}\nx\n{% endif %}\n\nd\n"
+    lines = ["a", "{% if po %}", "PO {{ po }}", "{% endif %}", "b{% if po %} {{ po }}{% endif %}", "c", ""]
+    body = "\n".join([*lines, "{% if po %}", "x", "{% endif %}", "", "d", ""])
     assert say(body, po=None) == "a b c\n\nd\n"
     assert say(body, po="7") == "a PO 7 b 7 c\n\nx\n\nd\n"
 
@@ -112,7 +112,9 @@ def test_nothing_is_escaped_in_text(say):
 def test_lists_are_gone_through_and_includes_share_the_facts(write):
     folder = write(
         {
-            "_shared/en/list.txt": "{% for line in products %}\n  {{ loop.index }}. {{ line.product }} for {{ company }}\n{% endfor %}\n",
+            "_shared/en/list.txt": "{% for line in products %}\n"
+            "  {{ loop.index }}. {{ line.product }} for {{ company }}\n"
+            "{% endfor %}\n",
             "note/en/body.txt": "All:\n{% with products = lines %}{% include '_shared/en/list.txt' %}{% endwith %}\n",
         }
     )
@@ -288,11 +290,15 @@ def test_the_check_tells_every_problem_at_once_with_file_line_and_remedy(write):
             "stray/fr/body.txt": "x",
         }
     )
-    facts = {"customer": {"company": "c"}, "po_number": "7"}
-    contexts = {"everything told": facts, "without po_number": {**facts, "po_number": None}}
+    facts: dict[str, object] = {"customer": {"company": "c"}, "po_number": "7"}
+    contexts: dict[str, dict[str, object]] = {
+        "everything told": facts,
+        "without po_number": {**facts, "po_number": None},
+    }
     problems = check_templates(Templates([folder]), {"paid": list(facts), "late": list(facts)}, {"paid": contexts})
     assert problems == [
-        f"{folder}/paid/fr/body.txt line 1: a fact is absent here; write it inside {{% if fact %}} … {{% endif %}} (sample: without po_number)",
+        f"{folder}/paid/fr/body.txt line 1: a fact is absent here; write it inside {{% if fact %}} … {{% endif %}} "
+        "(sample: without po_number)",
         f"{folder}/paid/en/body.txt line 2: mails of paid know no fact 'custmer' (did you mean customer?)",
         f"{folder}/late/fr/body.txt line 1: Expected an expression, got 'end of statement block'",
         f"{folder}/late/en/subject.txt: is missing; write this file",

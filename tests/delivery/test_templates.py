@@ -1,4 +1,4 @@
-"""Every shipped template, in every language, with every sample context: does the mail say what it must, and nothing else?"""
+"""Every shipped template, in every language, with every sample context: it says what it must, and nothing else."""
 
 from __future__ import annotations
 

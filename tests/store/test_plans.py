@@ -180,7 +180,7 @@ def test_a_write_finds_its_rows_by_their_key(database, write):
     with database.write() as connection:
         sql = statement.sql_for(connection.dialect)
         if database.dialect == "sqlite":
-            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", row)
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", statement._as_sqlite_takes_them([row])[0])
             plan = "\n".join(line[3] for line in rows)
         else:
             sent = statement._as_json([row])

@@ -1,7 +1,7 @@
 """From what a mail says to the bytes that are sent: the same input gives the same bytes, today and on every retry.
 
-Addresses are checked here, once, because the libraries below forgive too much: one of them sends only to the first of two
-addresses in one text, and accepts an empty one.
+Addresses are checked here, once, because the libraries below forgive too much: one of them sends only to the first of
+two addresses in one text, and accepts an empty one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _OURS = {
 
 
 class MailError(VipflowError):
-    """Raised when a mail cannot be built as asked: an address that is none, a line break in a header, nobody to send it to.
+    """Raised when a mail cannot be built as asked: an address that is none, a line break in a header, no recipient.
 
     >>> print(MailError("the address ''", "it is empty", "give one, such as name@example.com"))
     the address '': it is empty; give one, such as name@example.com
@@ -60,9 +60,9 @@ class MailError(VipflowError):
 
 @dataclass(frozen=True)
 class Address:
-    """One person's address, checked: `email` is plain ASCII (an accented domain becomes its `xn--` form), `name` any text.
+    """One person's address, checked: `email` is plain ASCII, `name` any text of one line.
 
-    Raises `MailError` where it is not exactly one address.
+    An accented domain becomes its `xn--` form. Raises `MailError` where it is not exactly one address.
     """
 
     name: str
@@ -95,9 +95,10 @@ def build_mail(
     date: datetime,
     headers: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The mail, ready for SMTP: one text part, CRLF line ends, ASCII, quoted-printable. `date` is aware; `headers` are further ones.
+    """The mail, ready for SMTP: one text part, CRLF line ends, ASCII, quoted-printable.
 
-    Raises `MailError`. Recipients are those of `to` and `cc`, in that order, their `email` being the envelope's address.
+    `date` is aware; `headers` are further ones. The envelope's recipients are the `email` of `to` and `cc`; who
+    stands in both is written in `to` alone. Raises `MailError`.
     """
     if not to:
         raise MailError("a mail", "it is addressed to nobody", "give at least one address")

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from email import message_from_bytes
 from email.utils import getaddresses
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from vipflow.case import Case, Tenant, View
+from vipflow.case import Addressing, Case, Mailbox, Tenant, View
 from vipflow.decide import still_true, superseded
 from vipflow.delivery.eml import MESSAGE_HEADER, Address, MailError, build_mail, message_id
 from vipflow.delivery.render import TemplateError, Templates
@@ -27,22 +27,6 @@ from vipflow.engine.batch import Batch, Work
 from vipflow.references import reference
 from vipflow.store import outgoing
 from vipflow.workflow import Person
-
-
-class Addressing(msgspec.Struct, frozen=True):
-    """Who a mail comes from and goes to, found at first rendering and then kept with the bytes."""
-
-    sender: Address
-    reply_to: Address | None
-    to: tuple[Address, ...]
-    cc: tuple[Address, ...] = ()
-
-
-class Addresser(Protocol):
-    """What the trade knows of addresses."""
-
-    def addressing(self, view: View, person: Person) -> Addressing | None:
-        """None where nobody is left to write to."""
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -74,13 +58,10 @@ class _Claimed(msgspec.Struct):
 class Delivery:
     """Sends what waits in the outbox of an engine's database."""
 
-    def __init__(
-        self, engine: Engine, templates: Templates, transport: Transport, addresser: Addresser, domain: str
-    ) -> None:
+    def __init__(self, engine: Engine, templates: Templates, transport: Transport, domain: str) -> None:
         self.engine = engine
         self.templates = templates
         self.transport = transport
-        self.addresser = addresser
         self.domain = domain
 
     def deliver(self, *, most: int = 200) -> DeliveryReport:
@@ -170,7 +151,7 @@ class Delivery:
                 elif message.row.not_before <= now:
                     view, _ = self._view(batch, work, message)
                     person = msgspec.json.decode(message.row.person, type=Person)
-                    leaving.append(_Claimed(message, batch.tenant, self.addresser.addressing(view, person)))
+                    leaving.append(_Claimed(message, batch.tenant, self.engine.trade.addressing(view, person)))
         return leaving, gone
 
     def _view(self, batch: Batch, work: Work, message: Waiting) -> tuple[View, Case | None]:
@@ -186,7 +167,8 @@ class Delivery:
             digest = row.content_hash
             recipients = tuple(recipients_of(content))
         else:
-            if claimed.addressing is None:
+            addressing = claimed.addressing
+            if addressing is None:
                 raise MailError(
                     f"message {row.key}", "nobody is left to write to", "name an account manager or an admin"
                 )
@@ -195,15 +177,15 @@ class Delivery:
             content = build_mail(
                 rendered,
                 message_id=message_id(tenant.key, row.key, self.domain),
-                sender=claimed.addressing.sender,
-                reply_to=claimed.addressing.reply_to,
-                to=claimed.addressing.to,
-                cc=claimed.addressing.cc,
+                sender=_address(addressing.sender),
+                reply_to=_address(addressing.reply_to) if addressing.reply_to is not None else None,
+                to=[_address(each) for each in addressing.to],
+                cc=[_address(each) for each in addressing.cc],
                 date=row.created_at,
                 headers={MESSAGE_HEADER: row.key},
             )
             digest = hashlib.sha256(content).hexdigest()
-            recipients = tuple(a.email for a in (*claimed.addressing.to, *claimed.addressing.cc))
+            recipients = tuple(recipients_of(content))
         return Parcel(
             tenant.key, row.key, message_id(tenant.key, row.key, self.domain), recipients, content, row.created_at
         ), digest
@@ -249,6 +231,10 @@ def recipients_of(content: bytes) -> list[str]:
     """The envelope addresses of a mail that was built before."""
     mail = message_from_bytes(content)
     return [address for _, address in getaddresses([*mail.get_all("To", []), *mail.get_all("Cc", [])])]
+
+
+def _address(mailbox: Mailbox) -> Address:
+    return Address(mailbox.name, mailbox.email)
 
 
 def _waiting(row: Any) -> Waiting:

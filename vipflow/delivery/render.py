@@ -1,9 +1,9 @@
 """E-mail templates: found in folders, kept to a small safe language, compiled once, rendered to a subject and a text.
 
-A template is `<name>/<language>/subject.txt` and `body.txt`; what several share stands in `_shared/<language>/`. Resellers
-write their own, so the language is small: `{{ fact }}`, `{% if %}`, `{% for %}` over a list of the context, `{% with %}`,
-`{% include %}`, comments and the filters named in `FILTERS`. Nothing can be called, computed or assigned, and facts are plain
-JSON data. What is not on the list is refused while loading, with file and line, before anything runs.
+A template is `<name>/<language>/subject.txt` and `body.txt`; what several share stands in `_shared/<language>/`.
+Resellers write their own, so the language is small: `{{ fact }}`, `{% if %}`, `{% for %}` over a list of the context,
+`{% with %}`, `{% include %}`, comments and the filters named in `FILTERS`. Nothing can be called, computed or assigned,
+and facts are plain JSON data. What is not on the list is refused while loading, with file and line, before it runs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from vipflow.errors import VipflowError, did_you_mean
 FILTERS = ("day", "licences", "length", "lines", "listing", "moment", "month", "number")
 LOOP_FACTS = frozenset({"first", "last", "index", "length"})
 MOST_LINES = 500
-"""How often a loop may run, as far as the estimate of a template's size goes: an authorization has at most 499 lines."""
+"""How often a loop is taken to run when a template's size is estimated: an authorization has at most 499 lines."""
 MOST_OUTPUT = 1_000_000
 """The greatest estimated size of what a template writes: a bound on loops in loops and includes of includes."""
 MOST_SOURCE = 100_000
@@ -93,8 +93,8 @@ class Templates:
                 }
             )
         )
-        loader = jinja2.FileSystemLoader([str(folder) for folder in reversed(self.folders)])
-        self._environments = {code: _Environment(code, loader) for code in self.languages}
+        self._loader = jinja2.FileSystemLoader([str(folder) for folder in reversed(self.folders)])
+        self._environments = {code: _Environment(code, self._loader) for code in self.languages}
         self._known: dict[tuple[str, str], frozenset[str]] = {}
 
     def render(self, template: str, language: str, context: Mapping[str, Any], zone: tzinfo) -> Rendered:
@@ -140,7 +140,7 @@ class Templates:
                     template, language, f"there is none of this name{did_you_mean(template, self.names)}"
                 )
             try:
-                known = _Survey(self._environments[language]).facts(name)
+                known = _Survey(self._environments[language], self._loader).facts(name)
             except (jinja2.TemplateError, RecursionError, OSError, UnicodeError) as error:
                 raise self._told(template, language, error) from error
             self._known[language, name] = known
@@ -152,7 +152,7 @@ class Templates:
         if isinstance(error, jinja2.TemplateSyntaxError):
             file, line, problem = error.filename, error.lineno, error.message or problem
         elif isinstance(error, jinja2.TemplateNotFound):
-            file, problem = str(self._path(error.name or "")), "is missing; write this file"
+            file, problem = str(self._path(str(error.name))), "is missing; write this file"
         elif isinstance(error, RecursionError):
             problem = "it nests too deeply"
         else:
@@ -181,7 +181,8 @@ def check_templates(
     for template in templates.names:
         if template not in expected:
             problems.setdefault(
-                f"template {template}: no workflow sends it{did_you_mean(template, expected)}; rename or remove its folder"
+                f"template {template}: no workflow sends it{did_you_mean(template, expected)}; "
+                "rename or remove its folder"
             )
     return list(problems)
 
@@ -219,7 +220,8 @@ def _problems_of(
             told.add(problem)
         else:
             if not rendered.subject:
-                yield f"{templates.files(template, language)[0]}: the subject is empty (sample: {label}); say what the mail is about"
+                file = templates.files(template, language)[0]
+                yield f"{file}: the subject is empty (sample: {label}); say what the mail is about"
                 return
 
 
@@ -255,7 +257,7 @@ _INSTEAD = {
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Jinja, cut down: facts are read by key only, never as attributes of Python objects, and the syntax is checked first."""
+    """Jinja, cut down: facts are read by key, never as attributes of Python objects, and syntax is checked first."""
 
     def __init__(self, language: str, loader: jinja2.BaseLoader) -> None:
         self.language = language
@@ -355,7 +357,8 @@ def _allow(tree: nodes.Template, name: str | None, filename: str | None) -> None
             if node.name not in FILTERS:
                 raise refuse(
                     node,
-                    f"there is no filter {node.name!r}{did_you_mean(node.name, FILTERS)}; there are {', '.join(FILTERS)}",
+                    f"there is no filter {node.name!r}{did_you_mean(node.name, FILTERS)}; "
+                    f"there are {', '.join(FILTERS)}",
                 )
             if node.args or node.kwargs or node.dyn_args or node.dyn_kwargs or node.node is None:
                 raise refuse(node, f"the filter {node.name} takes nothing in brackets")
@@ -394,35 +397,32 @@ def _all(node: nodes.Node) -> Iterator[nodes.Node]:
 class _Survey:
     """Reads a file and what it includes: which facts it asks for, and how much it could write."""
 
-    def __init__(self, environment: _Environment) -> None:
+    def __init__(self, environment: _Environment, loader: jinja2.BaseLoader) -> None:
         self.environment = environment
+        self.loader = loader
         self.trees: dict[str, nodes.Template] = {}
+        self.files: dict[str, str | None] = {}
         self.sizes: dict[str, int] = {}
         self.open: list[str] = []
 
     def facts(self, name: str) -> frozenset[str]:
-        size = self._size_of_file(name)
-        if size > MOST_OUTPUT:
-            filename = self.trees[name] and str(getattr(self.trees[name], "filename", name))
-            raise jinja2.TemplateSyntaxError(
-                "could write too much: loops inside loops, or too many includes", 1, name, filename
-            )
+        if self._size_of_file(name) > MOST_OUTPUT:
+            problem = "could write too much: loops inside loops, or too many includes"
+            raise jinja2.TemplateSyntaxError(problem, 1, name, self.files[name])
         return frozenset(self._asked(self.trees[name], frozenset()))
 
     def _tree(self, name: str) -> nodes.Template:
         if name not in self.trees:
-            loader = self.environment.loader
-            assert loader is not None
-            source, filename, _ = loader.get_source(self.environment, name)
-            tree = self.environment.parse(source, name, filename)
-            _allow(tree, name, filename)
-            tree.filename = filename  # type: ignore[attr-defined]
-            self.trees[name] = tree
+            source, self.files[name], _ = self.loader.get_source(self.environment, name)
+            self.trees[name] = self.environment.parse(source, name, self.files[name])
+            _allow(self.trees[name], name, self.files[name])
         return self.trees[name]
 
     def _size_of_file(self, name: str) -> int:
         if name in self.open:
-            raise jinja2.TemplateSyntaxError(f"{' includes '.join([*self.open, name])}: without end", 1, name, name)
+            raise jinja2.TemplateSyntaxError(
+                f"{' includes '.join([*self.open, name])}: without end", 1, name, self.files[name]
+            )
         if name not in self.sizes:
             self.open.append(name)
             self.sizes[name] = self._size(self._tree(name))
@@ -497,5 +497,6 @@ def _printable(value: Any) -> Any:
     if value is None:
         raise ValueError("a fact is absent here; write it inside {% if fact %} … {% endif %}")
     raise ValueError(
-        f"a {kind.__name__} cannot be written as it is: test a yes or no with {{% if %}}, go through a list with {{% for %}}"
+        f"a {kind.__name__} cannot be written as it is: "
+        "test a yes or no with {% if %}, go through a list with {% for %}"
     )

@@ -175,6 +175,12 @@ def _variants(template: str, rich: Context) -> Iterator[tuple[str, Context]]:
             yield "one licence", _changed(rich, {path: [{**rich[path][0], "quantity": 1}]})
     if "due_on" in rich and "expires_at" in rich:
         yield "marketplace", _changed(rich, {"due_on": None, "expires_at": "2025-03-09T13:05:00Z"})
+    if "licences" in rich:
+        yield "no licences left", _changed(rich, {"licences": []})
+    if "next_anniversary" in rich:
+        yield "already in the new term", _changed(rich, {"anniversary": rich["next_anniversary"]})
+    nobody = {"name": _RESELLER["name"], "email": "licences@atelier-numerique.example", "phone": _RESELLER["phone"]}
+    yield "nobody in charge, no signature", _changed(rich, {"manager": nobody, "reseller.signature": ""})
     if "seat_duration" in rich:
         for unit, count in (("months", 1), ("days", 1), ("days", 212)):
             yield f"{count} {unit}", _changed(rich, {"seat_duration": {"unit": unit, "count": count}})

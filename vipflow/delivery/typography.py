@@ -1,7 +1,7 @@
 """Words as each language writes them: dates, counts and lists, French spacing, and text that flows into lines.
 
-Template authors type plain spaces and straight apostrophes; `french` sets them right in what they wrote, never in the facts
-that are filled in. Everything here is pure.
+Template authors type plain spaces and straight apostrophes; `french` sets them right in what they wrote, never in the
+facts that are filled in. Everything here is pure.
 """
 
 from __future__ import annotations
@@ -166,8 +166,8 @@ _BLANKS = " \t\r"
 def flow(text: str, width: int = WIDTH) -> str:
     """Paragraphs filled to `width`, as in Markdown: lines flow together until a blank line.
 
-    An indented line stands alone (a longer one continues under itself), two spaces at a line's end keep its break, blank
-    lines never pile up. Words longer than the line, such as addresses of web pages, are never broken.
+    An indented line stands alone (a longer one continues under itself), two spaces at a line's end keep its break,
+    blank lines never pile up. Words longer than the line, such as addresses of web pages, are never broken.
     """
     out: list[str] = []
     paragraph: list[str] = []

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from vipflow.case import Actor, Decision, Event, Incident, Refusal, Stale
 from vipflow.clock import Clock, HostClock
 from vipflow.decide import decide
-from vipflow.engine.addresses import Found, Target, names_in, place
+from vipflow.engine.addresses import Found, Target, names_in, path_of, place
 from vipflow.engine.batch import Batch, Work
 from vipflow.engine.envelope import Envelope, Verdict, check_not_ahead, decode_data
 from vipflow.engine.tenants import load_tenants
@@ -243,11 +243,7 @@ class _Posting:
     def run(self) -> list[Answer]:
         batch = self.batch
         self._read_inbox()
-        values: set[str] = set()
-        for envelope in self.envelopes:
-            values |= self._names_of(envelope)
-        batch.look_up(values)
-        batch.lock({f.subject for entry in batch.directory.entries.values() for f in entry.values()})
+        self._prepare(self.envelopes)
         self._apply_all([(i, e, batch.now, False) for i, e in enumerate(self.envelopes)])
         self._wake_parked()
         for answered in self.parked.values():
@@ -257,11 +253,7 @@ class _Posting:
     def retry(self, rows: Sequence[Any]) -> None:
         """Takes parked rows of the inbox up again, earliest first."""
         waiting = [(envelope_from_row(self.workflows, row), row.received_at) for row in rows]
-        values: set[str] = set()
-        for envelope, _ in waiting:
-            values |= self._names_of(envelope)
-        self.batch.look_up(values)
-        self.batch.lock({f.subject for entry in self.batch.directory.entries.values() for f in entry.values()})
+        self._prepare([envelope for envelope, _ in waiting])
         self._apply_all(
             [
                 (None, envelope, received, True)
@@ -275,6 +267,26 @@ class _Posting:
         ids = sorted({e.id for e in self.envelopes})
         for row in store.received(self.batch.connection, self.batch.tenant.id, sources, ids):
             self.settled[row.source, row.event_id] = (row.body_hash, verdict_from_row(row))
+
+    def _prepare(self, envelopes: Sequence[Envelope]) -> None:
+        """Looks up every name that the events use and locks the subjects they lead to."""
+        batch = self.batch
+        values: set[str] = set()
+        for envelope in envelopes:
+            values |= self._names_of(envelope)
+        batch.look_up(values)
+        batch.look_up(self._subjects_whose_only_case_is_meant(envelopes))
+        batch.lock({found.subject for cases in batch.directory.entries.values() for found in cases.values()})
+
+    def _subjects_whose_only_case_is_meant(self, envelopes: Sequence[Envelope]) -> set[str]:
+        """A workflow with one case per subject is found under the subject's reference."""
+        found: set[str] = set()
+        for envelope in envelopes:
+            machine = self.workflows[envelope.workflow]
+            if machine.one_per_subject and not machine.is_subject and envelope.event not in machine.openings:
+                for collection, value in path_of(envelope):
+                    found.update(f.subject for f in self.batch.directory.find(collection, value))
+        return found
 
     def _names_of(self, envelope: Envelope) -> set[str]:
         machine = self.workflows[envelope.workflow]
@@ -366,19 +378,9 @@ class _Posting:
             waiting += [(envelope, received_at, False) for envelope, received_at in here]
             if not waiting:
                 continue
-            values: set[str] = set()
             for envelope, _, _ in waiting:
-                values |= self._names_of(envelope)
                 self.settled.pop((envelope.source, envelope.id), None)
-            batch.look_up(values)
-            batch.lock(
-                {
-                    f.subject
-                    for entry in batch.directory.entries.values()
-                    for f in entry.values()
-                    if f.subject not in batch.works
-                }
-            )
+            self._prepare([envelope for envelope, _, _ in waiting])
             waiting.sort(key=lambda w: (w[0].occurred_at or w[1], w[0].id))
             self._apply_all([(None, envelope, received_at, known) for envelope, received_at, known in waiting])
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from vipflow.case import Tenant, View
+from vipflow.case import Addressing, Tenant, View
 from vipflow.policy import Policy
 from vipflow.workflow import Person
 
@@ -28,7 +28,10 @@ class PlainTrade:
     def common_words(self, view: View, person: Person) -> Mapping[str, Any]:
         return {}
 
-    def settings(self, row: Mapping[str, Any], team: list[Mapping[str, Any]]) -> Any:
+    def addressing(self, view: View, person: Person) -> Addressing | None:
+        return None
+
+    def settings(self, row: Mapping[str, Any], team: Sequence[Mapping[str, Any]]) -> Any:
         return None
 
     def parked_for(self, tenant: Tenant) -> timedelta:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, select
+from sqlalchemy import BindParameter, Connection, and_, bindparam, select
 
 from vipflow.store.tables import history, incidents, messages
 from vipflow.store.types import any_of
 
 Rows = Sequence[Any]
 
-_tenant = bindparam("tenant")
+_tenant: BindParameter[int] = bindparam("tenant")
 
 
 def recent_history(connection: Connection, tenant: int, subject: str, most: int, before: int | None = None) -> Rows:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy import BindParameter, ColumnElement, Connection, Select, and_, bindparam, func, or_, select, tuple_
 
 from vipflow.store.tables import LISTS, cases, names, subjects
 from vipflow.store.types import any_of
@@ -17,7 +17,7 @@ from vipflow.store.types import any_of
 Rows = Sequence[Any]
 Sort = Literal["name", "anniversary"]
 
-_tenant = bindparam("tenant")
+_tenant: BindParameter[int] = bindparam("tenant")
 _LAST = "\U0010ffff"
 """Behind everything that begins with what stands before it, in order of code points."""
 
@@ -113,6 +113,30 @@ def customer_row(connection: Connection, tenant: int, ref: str) -> Any | None:
 
 
 _customer = select(*_SUMMARY).where(subjects.c.tenant == _tenant, subjects.c.ref == bindparam("ref"))
+
+
+def customers_with_email(connection: Connection, tenant: int, email: str) -> Rows:
+    """Customers whose contact has this address, however it is capitalised."""
+    return connection.execute(_with_email, {"tenant": tenant, "email": email.lower()}).all()
+
+
+_with_email = (
+    select(*_SUMMARY)
+    .where(subjects.c.tenant == _tenant, func.lower(subjects.c.email) == bindparam("email"))
+    .order_by(subjects.c.name_folded, subjects.c.ref)
+)
+
+
+def customers_by_ref(connection: Connection, tenant: int, refs: Sequence[str]) -> Rows:
+    """The summaries of these customers, in order of name."""
+    return connection.execute(_by_ref, {"tenant": tenant, "refs": list(refs)}).all()
+
+
+_by_ref = (
+    select(*_SUMMARY)
+    .where(subjects.c.tenant == _tenant, any_of(subjects.c.ref, "refs"))
+    .order_by(subjects.c.name_folded, subjects.c.ref)
+)
 
 
 def look_alikes(
@@ -256,6 +280,14 @@ def cases_page(
         statement = statement.where(key > place)
     statement = statement.order_by(subjects.c.name_folded, subjects.c.ref, cases.c.ref).limit(bindparam("most"))
     return connection.execute(statement, asked).all()
+
+
+def cases_by_ref(connection: Connection, tenant: int, refs: Sequence[str]) -> Rows:
+    """The cases with these references."""
+    return connection.execute(_cases_by_ref, {"tenant": tenant, "refs": list(refs)}).all()
+
+
+_cases_by_ref = select(*_CASE).where(cases.c.tenant == _tenant, any_of(cases.c.ref, "refs")).order_by(cases.c.ref)
 
 
 def cases_of_customer(connection: Connection, tenant: int, subject: str) -> Rows:

@@ -77,6 +77,12 @@ def create_all(database: Database) -> None:
         command.stamp(config, "head")
 
 
+def head_revision() -> str:
+    """The revision that this release needs."""
+    with _scripts() as config:
+        return ScriptDirectory.from_config(config).get_current_head() or ""
+
+
 def _status(connection: Connection) -> SchemaStatus:
     current = MigrationContext.configure(connection).get_current_revision()
     with _scripts() as config:

@@ -39,6 +39,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import FromClause
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 from vipflow.store.types import JsonText, UtcDateTime, Word, aware, instant_text
@@ -58,11 +59,14 @@ class Write(ABC):
         self._texts_on_sqlite += [(at, date.isoformat) for at, type_ in enumerate(types) if isinstance(type_, Date)]
         self._fields = [f"c{at}" for at in range(len(types))]
         self._sql: dict[str, str] = {}
+        self._order: list[int] = []  # of the parameters in SQLite's text: an UPDATE names its key last
 
     def run(self, connection: Connection, rows: Sequence[Row]) -> int:
-        """Writes the rows; how many rows of the table that touched."""
+        """Writes the rows; how many rows of the table that touched. ValueError for rows that do not fit."""
         if not rows:
             return 0
+        if len(rows[0]) != len(self.columns):
+            raise ValueError(f"a row of {self.table.name} has {len(self.columns)} values here, not {len(rows[0])}")
         sql = self.sql_for(connection.dialect)
         if connection.dialect.name == "sqlite":
             return connection.exec_driver_sql(sql, self._as_sqlite_takes_them(rows)).rowcount
@@ -82,8 +86,10 @@ class Write(ABC):
         if known is not None:
             return known
         if dialect.name == "sqlite":
-            # Numbered, since SQL wants the values of an UPDATE before its key.
-            statement = self._on_sqlite([literal_column(f"?{at + 1}") for at in range(len(self.columns))])
+            compiled = self._on_sqlite([bindparam(field) for field in self._fields]).compile(dialect=dialect)
+            assert isinstance(compiled, SQLCompiler)  # noqa: S101 - what statements compile to
+            assert compiled.positiontup is not None  # noqa: S101 - SQLite's parameters have no names
+            self._order = [self._fields.index(name) for name in compiled.positiontup]
         else:
             sources = [self.table.c[name].type for name in self.columns]
             fields = [column(field, _in_json(type_)) for field, type_ in zip(self._fields, sources, strict=True)]
@@ -93,18 +99,16 @@ class Write(ABC):
                 .render_derived(name="rows", with_types=True)
             )
             values = [_from_json(rows.c[field], type_) for field, type_ in zip(self._fields, sources, strict=True)]
-            statement = self._on_postgresql(values, rows)
-        self._sql[dialect.name] = sql = str(statement.compile(dialect=dialect))
+            compiled = self._on_postgresql(values, rows).compile(dialect=dialect)
+        self._sql[dialect.name] = sql = str(compiled)
         return sql
 
     def _as_sqlite_takes_them(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """Instants and dates as text; by columns, because then only those two kinds cost anything."""
-        if not self._texts_on_sqlite:
-            return rows if isinstance(rows, list) else list(rows)
+        """In the order of the SQL, with instants and dates as text; by columns, where only those that change cost."""
         values: list[Any] = list(zip(*rows, strict=True))
         for at, text_of in self._texts_on_sqlite:
             values[at] = [None if value is None else text_of(value) for value in values[at]]
-        return list(zip(*values, strict=True))
+        return list(zip(*(values[at] for at in self._order), strict=True))
 
     def _as_json(self, rows: Sequence[Row]) -> str:
         for at in self._instants:

@@ -47,7 +47,7 @@ def _account_manager(view: View) -> Person | None:
 
 
 def _in_office_hours(view: View) -> datetime:
-    """Next office hours; about deactivated licences not before a promise is over, about the year not on Adobe's own days."""
+    """Next office hours: of deactivated licences once a promise is over, of the year on no day on which Adobe mails."""
     facts = view.case.facts if view.case is not None else None
     earliest = view.now
     avoid: frozenset[date] = frozenset()

@@ -43,9 +43,10 @@ def late_payment(_facts: Any, _data: Any, view: View) -> Reason | None:
     return Reason(
         "late_payment",
         says(
-            f"Le client accuse un retard de paiement ({listed(late)}) : l'achat de nouveaux produits est suspendu tant que "
-            "tous les paiements n'ont pas été régularisés.",
-            f"The customer is late in paying ({listed(late)}): buying new products is suspended until all payments are settled.",
+            f"Le client accuse un retard de paiement ({listed(late)}) : l'achat de nouveaux produits est suspendu "
+            "tant que tous les paiements n'ont pas été régularisés.",
+            f"The customer is late in paying ({listed(late)}): "
+            "buying new products is suspended until all payments are settled.",
         ),
         {"late": late},
         says(

@@ -1,4 +1,4 @@
-"""Customers and the company that sells to them: the reseller's settings, offer types, and what to warn of before inviting."""
+"""Customers and the company that sells to them: the reseller's settings, offer types, warnings before an invitation."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ class Reseller(msgspec.Struct, frozen=True, kw_only=True):
         return found if found is not None and found.active else None
 
     def responsible(self, owner: str) -> Member | None:
-        """Who answers for a customer of `owner`: he himself, an admin where he is gone, None in a company without team."""
+        """Who answers for `owner`: he himself; an admin where he is gone; None in a company without team."""
         found = self.member(owner)
         if found is None:
             found = next((each for each in self.team.values() if each.active and each.role == "admin"), None)
@@ -124,37 +124,12 @@ def folded(name: str) -> str:
 
 
 # Two customers with addresses at one of these have nothing in common. The list is ours.
-PUBLIC_MAIL_DOMAINS: Final = frozenset(
-    [
-        "gmail.com",
-        "googlemail.com",
-        "outlook.com",
-        "outlook.fr",
-        "hotmail.com",
-        "hotmail.fr",
-        "live.com",
-        "live.fr",
-        "msn.com",
-        "yahoo.com",
-        "yahoo.fr",
-        "icloud.com",
-        "me.com",
-        "aol.com",
-        "free.fr",
-        "orange.fr",
-        "wanadoo.fr",
-        "sfr.fr",
-        "laposte.net",
-        "bbox.fr",
-        "neuf.fr",
-        "gmx.com",
-        "gmx.net",
-        "gmx.fr",
-        "proton.me",
-        "protonmail.com",
-        "mail.com",
-    ]
-)
+_PUBLIC = """
+    gmail.com googlemail.com outlook.com outlook.fr hotmail.com hotmail.fr live.com live.fr msn.com yahoo.com yahoo.fr
+    icloud.com me.com aol.com free.fr orange.fr wanadoo.fr sfr.fr laposte.net bbox.fr neuf.fr gmx.com gmx.net gmx.fr
+    proton.me protonmail.com mail.com
+"""
+PUBLIC_MAIL_DOMAINS: Final = frozenset(_PUBLIC.split())
 
 
 def email_domain(email: str) -> str:
@@ -169,8 +144,9 @@ def company_domain(email: str) -> str | None:
 
 
 def warnings_before_inviting(company: str, look_alikes: int = 0) -> tuple[Text, ...]:
-    """What to say before a customer is invited; none of it forbids. `look_alikes`: customers of the same country with the
-    same folded name or company domain.
+    """What to say before a customer is invited; none of it forbids.
+
+    `look_alikes`: how many customers of the same country have the same folded name or company domain.
     """
     found = [UNCHANGEABLE]
     if len(company.strip()) < SHORT_COMPANY_NAME:

@@ -51,7 +51,7 @@ class PersonField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LineField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """So many licences of one product. Which products, and how many, is for guards to say: a report may hold anything."""
+    """So many licences of one product. Which products, and how many, guards say: a report may hold anything."""
 
     sku: Annotated[str, Meta(min_length=1, max_length=40)]
     quantity: Annotated[int, Meta(ge=1, le=1_000_000_000)]

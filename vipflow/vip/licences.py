@@ -10,8 +10,8 @@ from vipflow.vip.calendar import DiscountLevel, discount_level
 from vipflow.vip.records import Authorization, Line, Lines, Membership, together, total_of
 
 Status: TypeAlias = Literal["paid", "at_disposal", "ordered", "late", "deactivated", "removed"]
-"""`paid`: Adobe accepted them. `at_disposal`, `ordered`, `late`: usable, not paid. `deactivated`: expected so, or reported.
-`removed`: the last closing removed them."""
+"""`paid`: Adobe accepted them. `at_disposal`, `ordered`, `late`: usable, not paid. `deactivated`: expected so, or
+reported. `removed`: the last closing removed them."""
 
 LIVE_AUTHORIZATIONS = ("pending", "ordered", "late", "suspended")
 _STATUS_OF: dict[str, Status] = {

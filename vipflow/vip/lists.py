@@ -1,4 +1,4 @@
-"""The five lists of customers. A customer may stand in several; none is stored as such, all follow from the cases. [seed]"""
+"""The five lists of customers. A customer may stand in several; none is stored, all follow from the cases. [seed]"""
 
 from collections.abc import Callable
 from typing import Final, Literal, TypeAlias

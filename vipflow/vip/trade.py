@@ -1,21 +1,24 @@
 """The trade as the engine meets it: policies, catalogue, the summary row and the words that every mail says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
-from vipflow.case import View
+import msgspec
+
+from vipflow.case import Addressing, Mailbox, Tenant, View
 from vipflow.policy import Policy, PolicyBook
-from vipflow.vip.audiences import manager_of
+from vipflow.vip.audiences import addresses, manager_of
 from vipflow.vip.catalogue import Catalogue
-from vipflow.vip.customers import customer_of, reseller_of
+from vipflow.vip.customers import Member, Reseller, customer_of, reseller_of
 from vipflow.vip.summary import summary
 from vipflow.workflow import Person
 
 
 @dataclass(frozen=True)
 class VipTrade:
-    """What Adobe VIP supplies beside its workflows. Pure: all it knows is the book and the catalogue it was made with."""
+    """What Adobe VIP supplies beside its workflows. Pure: it knows its book and its catalogue."""
 
     policies: PolicyBook
     catalogue: Catalogue
@@ -53,3 +56,44 @@ class VipTrade:
                 "vip_number_provisional": customer.vip_number_provisional,
             }
         return words
+
+    def addressing(self, view: View, person: Person) -> Addressing | None:
+        """From the reseller, to the person and its copies; answers go to the account manager."""
+        reseller = reseller_of(view)
+        customer = customer_of(view)
+        manager = manager_of(view)
+        if customer is None:
+            return None
+        to, copies = addresses(person.key, customer, reseller)
+        if to is None:
+            return None
+        names = {recipient.email: recipient.name for recipient in customer.recipients}
+        sender = Mailbox(view.tenant.name, reseller.sender)
+        reply_to = Mailbox(manager.name, manager.email) if manager is not None else sender
+        return Addressing(sender, reply_to, (Mailbox(person.name, to),), tuple(Mailbox(names[c], c) for c in copies))
+
+    def restore_policy(self, body: str) -> Policy:
+        """A policy as it was stored when it was pinned; numbers added since have their defaults."""
+        return self.policies.restore(body)
+
+    def settings(self, row: Mapping[str, Any], team: Sequence[Mapping[str, Any]]) -> Reseller:
+        """The reseller's settings, of its row (policy, and JSON) and its team's rows."""
+        stored: dict[str, Any] = msgspec.json.decode(row["settings"])
+        members = {
+            each["email"]: Member(
+                each["name"],
+                each["email"],
+                each["role"],
+                each["language"] or row["language"],
+                each["phone"],
+                each["active"],
+            )
+            for each in team
+        }
+        return msgspec.convert({**stored, "policy": row["policy"], "team": members}, Reseller, from_attributes=True)
+
+    def parked_for(self, tenant: Tenant) -> timedelta:
+        """How long an event waits for its case: a number of the reseller's policy."""
+        reseller: Reseller = tenant.settings
+        hours: int = self.policies.in_force(reseller.policy, date.max, reseller.overrides).parked_hours
+        return timedelta(hours=hours)

@@ -8,34 +8,9 @@ from vipflow.vip.catalogue import Catalogue
 from vipflow.vip.records import Line
 from vipflow.workflow import Text
 
-_MONTHS_FR = [
-    "janvier",
-    "février",
-    "mars",
-    "avril",
-    "mai",
-    "juin",
-    "juillet",
-    "août",
-    "septembre",
-    "octobre",
-    "novembre",
-    "décembre",
-]
-_MONTHS_EN = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
+_FRENCH = "janvier février mars avril mai juin juillet août septembre octobre novembre décembre"
+_ENGLISH = "January February March April May June July August September October November December"
+_MONTHS_FR, _MONTHS_EN = _FRENCH.split(), _ENGLISH.split()
 _NO_BREAK = "\u00a0"
 
 

@@ -1,0 +1,5 @@
+"""`python -m vipflow` is `vipflow`."""
+
+from vipflow.cli import main
+
+main()

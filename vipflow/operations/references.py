@@ -1,0 +1,58 @@
+"""What somebody typed, made a case: our reference, the sender's, a VIP, PO or order number, or a customer's e-mail."""
+
+from __future__ import annotations
+
+from vipflow.engine.addresses import Found
+from vipflow.errors import BadInput, NotFound
+from vipflow.operations.installation import Installation
+from vipflow.operations.who import Who
+from vipflow.references import as_typed
+from vipflow.store import inspection, work
+
+
+def find(installation: Installation, who: Who, typed: str, *collections: str) -> Found:
+    """The case that `typed` names, in one of the `collections` (all of them, where none is said), within the asker's reseller.
+
+    Raises NotFound, and BadInput where it names several.
+    """
+    typed = typed.strip()
+    machines = {machine.name: machine for machine in installation.workflows}
+    with installation.database.read() as connection:
+        values = list(dict.fromkeys([typed, as_typed(typed)]))
+        found = [Found(row.ref, row.subject, row.workflow) for row in work.referenced(connection, who.tenant, values)]
+        if not found:
+            found = _named(installation, work.named(connection, who.tenant, values))
+        if not found and "@" in typed:
+            root = installation.workflows.root.name
+            found = [Found(ref, ref, root) for ref in inspection.subjects_with_email(connection, who.tenant, typed)]
+    if collections:
+        found = [each for each in found if machines[each.workflow].collection in collections]
+    if len(found) > 1:
+        several = ", ".join(f"{each.ref} ({machines[each.workflow].title.en})" for each in sorted(found, key=lambda f: f.ref))
+        raise BadInput(typed, f"it names several: {several}", "use one of these references")
+    if not found:
+        raise NotFound(_what(installation, collections), typed)
+    return found[0]
+
+
+def find_customer(installation: Installation, who: Who, typed: str) -> str:
+    """The reference of the customer that `typed` names; as `find`."""
+    return find(installation, who, typed, installation.workflows.root.collection).ref
+
+
+def _named(installation: Installation, rows: work.Rows) -> list[Found]:
+    found: dict[str, Found] = {}
+    for row in rows:
+        machine = installation.workflows.by_collection(row.collection)
+        if machine is not None:
+            found[row.case_ref] = Found(row.case_ref, row.subject, machine.name)
+    return list(found.values())
+
+
+def _what(installation: Installation, collections: tuple[str, ...]) -> str:
+    """How to call what was looked for: the title of its workflow."""
+    if len(collections) == 1:
+        machine = installation.workflows.by_collection(collections[0])
+        if machine is not None:
+            return machine.title.en.lower()
+    return "record"
