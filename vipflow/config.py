@@ -55,7 +55,9 @@ class Section(BaseModel):
 
 
 class DatabaseSettings(Section):
-    url: str = Field("sqlite:///var/vipflow.db", description="sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>")
+    url: str = Field(
+        "sqlite:///var/vipflow.db", description="sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>"
+    )
 
     @field_validator("url")
     @classmethod
@@ -68,7 +70,8 @@ class DatabaseSettings(Section):
 class FolderSettings(Section):
     workflows: Path = Field(default_factory=lambda: shipped("workflows"), description="a folder of workflow files")
     email_templates: tuple[Path, ...] = Field(
-        default_factory=lambda: (shipped("email_templates"),), description="folders of templates, a later one over an earlier"
+        default_factory=lambda: (shipped("email_templates"),),
+        description="folders of templates, a later one over an earlier",
     )
     policies: tuple[Path, ...] = Field((), description="folders of policies of your own, beside the shipped ones")
     catalogues: tuple[Path, ...] = Field((), description="product files of your own, over the shipped catalogue")
@@ -82,7 +85,9 @@ class FolderSettings(Section):
 class MailSettings(Section):
     transport: Literal["file"] = Field("file", description='"file": each mail becomes an .eml file')
     folder: Path = Field(Path("var/mail"), description="where they are written")
-    domain: str = Field("vipflow.invalid", description="after the @ in Message-IDs; a domain of yours", pattern=r"^[a-z0-9.-]+$")
+    domain: str = Field(
+        "vipflow.invalid", description="after the @ in Message-IDs; a domain of yours", pattern=r"^[a-z0-9.-]+$"
+    )
 
 
 class Settings(BaseSettings):
@@ -132,7 +137,9 @@ def load_settings(path: Path | None) -> Settings:
     Relative paths count from the file's folder, or from the current one without a file. Raises ConfigError.
     """
     file = find_config(path)
-    content = _content(file, "named with --config" if path is not None else f"named by {CONFIG}") if file is not None else {}
+    content = (
+        _content(file, "named with --config" if path is not None else f"named by {CONFIG}") if file is not None else {}
+    )
     problems = list(_unknown_variables())
     try:
         settings = Settings(**content)
@@ -166,7 +173,9 @@ def _sections() -> dict[str, type[Section]]:
 def _variables() -> dict[str, tuple[str, str]]:
     """Every variable that is a setting, with its section and key."""
     return {
-        f"{PREFIX}{section}__{key}".upper(): (section, key) for section, model in _sections().items() for key in model.model_fields
+        f"{PREFIX}{section}__{key}".upper(): (section, key)
+        for section, model in _sections().items()
+        for key in model.model_fields
     }
 
 

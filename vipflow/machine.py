@@ -328,7 +328,7 @@ class _Compiler:
             mails_on_event=on_event,
             mails_on_event_in=on_event_in,
             targets=targets,
-            passed=_passed(states, edges),
+            passed=_passed(states, edges, {s for group in opening_states.values() for s in group}),
             vocabulary=cls.vocabulary,
             record_block=tuple(cls.record_block),
             on_incident=self._event(cls.on_incident, "on_incident") if cls.on_incident is not None else None,
@@ -542,29 +542,33 @@ def _rule_name(when: When, days: tuple[int, ...]) -> str:
     return f"{when.fact}" + "".join(f"{',' if i else ''}{sign}{n}d" for i, n in enumerate(days) if n or len(days) > 1)
 
 
-def _passed(states: Sequence[str], edges: Mapping[tuple[str, str], tuple[Edge, ...]]) -> frozenset[tuple[str, str]]:
-    """A state has passed an event if it lies behind where the event leads, and nothing leads back to where it would
-    mean something. What leaves a case in its state cannot be told from never having happened, and so is never passed.
+def _passed(
+    states: Sequence[str], edges: Mapping[tuple[str, str], tuple[Edge, ...]], starts: set[str]
+) -> frozenset[tuple[str, str]]:
+    """A state has passed an event if no case comes there but through that event, and nothing leads back to where it
+    would mean something. What leaves a case in its state cannot be told from never having happened: never passed.
     """
-    ahead: dict[str, set[str]] = {s: {s} for s in states}
-    changed = True
-    while changed:
-        changed = False
-        for (source, _), ways in edges.items():
-            for edge in ways:
-                for reached in ahead.values():
-                    if source in reached and edge.target not in reached:
-                        reached.add(edge.target)
-                        changed = True
     found = set()
     for event in {event for _, event in edges}:
         sources = {s for s, e in edges if e == event}
-        ends = {edge.target for (s, e), ways in edges.items() if e == event for edge in ways if edge.target != s}
+        moves = {s: {edge.target for edge in ways if edge.target != s} for (s, e), ways in edges.items() if e == event}
+        if not any(moves.values()):
+            continue
+        without = _reached(starts, {key: ways for key, ways in edges.items() if key[1] != event})
         for state in states:
-            been_there = any(state in ahead[end] for end in ends)
-            if state not in sources and been_there and not (sources & ahead[state]):
+            if state not in sources and state not in without and not (sources & _reached({state}, edges)):
                 found.add((state, event))
     return frozenset(found)
+
+
+def _reached(starts: set[str], edges: Mapping[tuple[str, str], tuple[Edge, ...]]) -> set[str]:
+    """The states to which these edges lead from `starts`, themselves among them."""
+    reached = set(starts)
+    fresh = set(starts)
+    while fresh:
+        fresh = {edge.target for (source, _), ways in edges.items() if source in fresh for edge in ways} - reached
+        reached |= fresh
+    return reached
 
 
 def _fingerprint(*tables: Any) -> str:

@@ -118,7 +118,9 @@ class Output:
         raise typer.Exit(code)
 
 
-def table(columns: Mapping[str, Callable[[Any], Any]], items: Iterable[Any], *, title: str | None = None) -> RenderableType:
+def table(
+    columns: Mapping[str, Callable[[Any], Any]], items: Iterable[Any], *, title: str | None = None
+) -> RenderableType:
     """A table with a row per item; what a column's function gives is shown as text, None as nothing."""
     from rich import box
     from rich.table import Table
@@ -131,7 +133,9 @@ def table(columns: Mapping[str, Callable[[Any], Any]], items: Iterable[Any], *, 
         numbers = all(isinstance(row[at], int) for row in cells if row[at] is not None) and bool(cells)
         made.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in cells:
-        made.add_row(*(each if hasattr(each, "__rich__") or isinstance(each, Text) else Text(shown(each)) for each in row))
+        made.add_row(
+            *(each if hasattr(each, "__rich__") or isinstance(each, Text) else Text(shown(each)) for each in row)
+        )
     return made
 
 
@@ -215,7 +219,11 @@ def told(fault: Exception, code: int) -> dict[str, Any]:
 
 
 def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, (str, int, bool)) or (isinstance(value, (tuple, list)) and all(map(_is_plain, value)))
+    return (
+        value is None
+        or isinstance(value, (str, int, bool))
+        or (isinstance(value, (tuple, list)) and all(map(_is_plain, value)))
+    )
 
 
 def _console(*, stderr: bool) -> Console:

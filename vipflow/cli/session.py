@@ -34,7 +34,9 @@ Needs = Literal["nothing", "files", "database", "reseller"]
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", help="Read the settings from this file. [env: VIPFLOW_CONFIG; else ./config.toml]", metavar="FILE"),
+    typer.Option(
+        "--config", help="Read the settings from this file. [env: VIPFLOW_CONFIG; else ./config.toml]", metavar="FILE"
+    ),
 ]
 Reseller = Annotated[
     str | None,
@@ -146,7 +148,10 @@ def command(
             shared["on"] = On
         extra = [
             inspect.Parameter(
-                option, inspect.Parameter.KEYWORD_ONLY, default=False if option == "json" else None, annotation=annotation
+                option,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=False if option == "json" else None,
+                annotation=annotation,
             )
             for option, annotation in shared.items()
         ]
@@ -171,4 +176,6 @@ def command(
 
 def group(name: str, about: str) -> typer.Typer:
     """A noun with its own commands: `vipflow customer …`."""
-    return typer.Typer(name=name, help=about, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+    return typer.Typer(
+        name=name, help=about, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+    )

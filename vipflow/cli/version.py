@@ -24,7 +24,10 @@ def version(session: Session) -> None:
         "python": platform.python_version(),
         "sqlite": _sqlite(),
     }
-    session.out.answer(found, f"vipflow {found['vipflow']} (schema {found['schema']}, Python {found['python']}, SQLite {found['sqlite']})")
+    session.out.answer(
+        found,
+        f"vipflow {found['vipflow']} (schema {found['schema']}, Python {found['python']}, SQLite {found['sqlite']})",
+    )
 
 
 def _sqlite() -> str:

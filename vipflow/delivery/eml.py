@@ -132,7 +132,7 @@ def build_mail(
         "Content-Transfer-Encoding: quoted-printable",
     ]
     text = rendered.text.replace("\r\n", "\n").replace("\r", "\n")
-    body = quopri.encodestring(text.encode("utf-8")).replace(b"\n", _EOL.encode())
+    body = quopri.encodestring(text.encode("utf-8", "replace")).replace(b"\n", _EOL.encode())
     return (_EOL.join(lines) + _EOL * 2).encode("ascii") + body
 
 

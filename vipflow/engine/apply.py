@@ -16,6 +16,7 @@ from vipflow.decide import decide
 from vipflow.engine.addresses import Found, Target, names_in, path_of, place
 from vipflow.engine.batch import Batch, Work
 from vipflow.engine.envelope import Envelope, Verdict, check_not_ahead, decode_data
+from vipflow.engine.pause import collection_paused
 from vipflow.engine.tenants import load_tenants
 from vipflow.engine.writing import Answered, write_batch
 from vipflow.errors import BadInput, Conflict, NotFound, VipflowError
@@ -100,7 +101,7 @@ class Engine:
     def _transact(
         self, tenant_id: int, envelopes: list[Envelope], *, salt: int, quarantine: Exception | None = None
     ) -> list[Answer]:
-        with self.database.write() as connection:
+        with collection_paused(), self.database.write() as connection:
             batch = self.batch(connection, tenant_id, self.now(connection))
             posting = _Posting(self, batch, envelopes, salt, quarantine)
             answers = posting.run()
@@ -116,7 +117,7 @@ class Engine:
         """
         subjects = transitions = faults = 0
         batches = []
-        with self.database.write() as connection:
+        with collection_paused(), self.database.write() as connection:
             now = self.now(connection)
             due = store.due_subjects(connection, now, most)
             by_tenant: dict[int, list[str]] = {}
@@ -134,7 +135,7 @@ class Engine:
                 faults += sum(len(w.faults) for w in batch.works.values())
         for batch in batches:
             self._committed(batch)
-        return SweepReport(subjects, transitions, faults, more=subjects > 0)
+        return SweepReport(subjects, transitions, faults, more=transitions + faults > 0)
 
     def _fire_all(self, batch: Batch) -> None:
         waiting = list(batch.works.values())

@@ -7,7 +7,8 @@ from vipflow.errors import BadInput, NotFound
 from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
 from vipflow.references import as_typed
-from vipflow.store import inspection, work
+from vipflow.store import work
+from vipflow.store.reading import customers_with_email
 
 
 def find(installation: Installation, who: Who, typed: str, *collections: str) -> Found:
@@ -24,11 +25,13 @@ def find(installation: Installation, who: Who, typed: str, *collections: str) ->
             found = _named(installation, work.named(connection, who.tenant, values))
         if not found and "@" in typed:
             root = installation.workflows.root.name
-            found = [Found(ref, ref, root) for ref in inspection.subjects_with_email(connection, who.tenant, typed)]
+            found = [Found(row.ref, row.ref, root) for row in customers_with_email(connection, who.tenant, typed)]
     if collections:
         found = [each for each in found if machines[each.workflow].collection in collections]
     if len(found) > 1:
-        several = ", ".join(f"{each.ref} ({machines[each.workflow].title.en})" for each in sorted(found, key=lambda f: f.ref))
+        several = ", ".join(
+            f"{each.ref} ({machines[each.workflow].title.en})" for each in sorted(found, key=lambda f: f.ref)
+        )
         raise BadInput(typed, f"it names several: {several}", "use one of these references")
     if not found:
         raise NotFound(_what(installation, collections), typed)

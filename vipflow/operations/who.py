@@ -39,7 +39,12 @@ class Who:
 
 
 def who_asks(
-    installation: Installation, *, reseller: str | None, email: str | None, on: datetime | None = None, source: str = "cli"
+    installation: Installation,
+    *,
+    reseller: str | None,
+    email: str | None,
+    on: datetime | None = None,
+    source: str = "cli",
 ) -> Who:
     """The asker, with the role he has in that reseller's team.
 
@@ -86,5 +91,7 @@ def effective_instant(given: str, zone: ZoneInfo, now: datetime) -> datetime | N
             return datetime.combine(day, time(12), zone).astimezone(UTC)
         instant = datetime.fromisoformat(given)
     except ValueError:
-        raise BadInput("--on", f"{given!r} is neither a day nor an instant", "write 2024-03-01 or 2024-03-01T09:30:00+01:00") from None
+        raise BadInput(
+            "--on", f"{given!r} is neither a day nor an instant", "write 2024-03-01 or 2024-03-01T09:30:00+01:00"
+        ) from None
     return instant.replace(tzinfo=zone).astimezone(UTC) if instant.tzinfo is None else instant.astimezone(UTC)

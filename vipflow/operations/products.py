@@ -1,0 +1,98 @@
+"""Products as people name them: a SKU, the beginning of one, or part of a name; and lines of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from vipflow.errors import BadInput, NotFound
+from vipflow.vip.catalogue import Catalogue, Product
+from vipflow.vip.customers import folded
+from vipflow.vip.numbers import Segment
+from vipflow.vip.records import Line
+
+SKU_LENGTH = 15
+
+
+class ProductLine(msgspec.Struct, frozen=True):
+    """So many licences of a product, by name. A product that the catalogue does not know is called by its SKU."""
+
+    sku: str
+    product: str
+    quantity: int
+
+
+def named_lines(catalogue: Catalogue, lines: Sequence[Line]) -> tuple[ProductLine, ...]:
+    """Lines with the names of their products."""
+    found = ((line, catalogue.get(line.sku)) for line in lines)
+    return tuple(ProductLine(line.sku, product.name if product else line.sku, line.quantity) for line, product in found)
+
+
+def asked_lines(
+    catalogue: Catalogue, texts: Sequence[str], segment: Segment | None, offer_types: Collection[str] = ()
+) -> list[dict[str, object]]:
+    """`PRODUCT=QUANTITY` of each text, as the data of events hold lines; see `find_product`.
+
+    Raises BadInput for what is no such pair or fits several products, NotFound for a product that does not exist.
+    """
+    return [_asked(catalogue, text, segment, offer_types) for text in texts]
+
+
+def _asked(catalogue: Catalogue, text: str, segment: Segment | None, offer_types: Collection[str]) -> dict[str, object]:
+    name, equals, quantity = text.rpartition("=")
+    if not equals or not name.strip() or not quantity.strip().isascii() or not quantity.strip().isdigit():
+        raise BadInput(
+            f"the product {text!r}", "it does not say how many", "write PRODUCT=QUANTITY, for example Photoshop=5"
+        )
+    if int(quantity) < 1:
+        raise BadInput(f"the product {text!r}", "none is not a quantity", "write 1 or more")
+    return {"sku": find_product(catalogue, name, segment, offer_types).sku, "quantity": int(quantity)}
+
+
+def find_product(
+    catalogue: Catalogue, name: str, segment: Segment | None = None, offer_types: Collection[str] = ()
+) -> Product:
+    """The one product that `name` means: its SKU, a beginning of the SKU that fits no other, or a part of its name.
+
+    A part of a name is looked for among the products of `segment`; where it fits several, among those of the offer types that the
+    customer chose. Raises NotFound, or BadInput with the candidates.
+    """
+    wanted = name.strip()
+    sku = wanted.upper()
+    known = catalogue.get(sku)
+    if known is not None:
+        return known
+    if len(sku) == SKU_LENGTH and sku[:8].isdigit():
+        return catalogue.require(sku)
+    here = catalogue.for_segment(segment) if segment is not None else tuple(catalogue)
+    found = (
+        [product for product in here if product.sku.startswith(sku)] if sku[:4].isdigit() else _by_name(here, wanted)
+    )
+    offered = [product for product in found if product.family in offer_types]
+    if len(found) > 1 and len(offered) == 1:
+        return offered[0]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = "".join(f"\n  {product.sku}  {product.name}" for product in found)
+        raise BadInput(
+            f"the product {wanted!r}",
+            f"it fits {len(found)} products:{several}\n",
+            "write more of the name, or the SKU",
+        )
+    among = f" of the {segment} segment" if segment is not None else ""
+    raise NotFound(f"product{among} like", wanted, _offer(here))
+
+
+def _by_name(products: Sequence[Product], wanted: str) -> list[Product]:
+    """Products of exactly that name; else those whose name holds it as it stands; else those that hold all its words."""
+    text = folded(wanted)
+    exact = [product for product in products if folded(product.name) == text]
+    within = [product for product in products if text in folded(product.name)]
+    words = [product for product in products if all(word in folded(product.name) for word in text.split())]
+    return exact or within or words
+
+
+def _offer(products: Sequence[Product]) -> str:
+    return "there are: " + ", ".join(sorted({product.name for product in products}))
