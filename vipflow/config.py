@@ -1,7 +1,7 @@
 """The settings of an installation: `config.toml`, and `VIPFLOW_…` variables over it.
 
-Without either, everything has its default. Everything that is wrong is said at once: where, which key, which value, what would
-be right.
+Without either, everything has its default. Everything that is wrong is said at once: where, which key, which value,
+what would be right.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ NOT_SETTINGS = frozenset({CONFIG, "VIPFLOW_AS", "VIPFLOW_RESELLER", "VIPFLOW_REQ
 NO_CONFIG = (
     "the settings",
     f"there is no {FILE} here",
-    f"go to its folder, or name it with --config or {CONFIG}; for a new installation write one (an empty file will do: SQLite in "
-    "var/vipflow.db beside it) and run `vipflow db migrate`",
+    f"go to its folder, or name it with --config or {CONFIG}; for a new installation write one (an empty file will do: "
+    "SQLite in var/vipflow.db beside it) and run `vipflow db migrate`",
 )
 """What to say where a command needs an installation and finds none: what, problem, remedy."""
 
@@ -56,7 +56,8 @@ class Section(BaseModel):
 
 class DatabaseSettings(Section):
     url: str = Field(
-        "sqlite:///var/vipflow.db", description="sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>"
+        default="sqlite:///var/vipflow.db",
+        description="sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>",
     )
 
     @field_validator("url")
@@ -73,8 +74,12 @@ class FolderSettings(Section):
         default_factory=lambda: (shipped("email_templates"),),
         description="folders of templates, a later one over an earlier",
     )
-    policies: tuple[Path, ...] = Field((), description="folders of policies of your own, beside the shipped ones")
-    catalogues: tuple[Path, ...] = Field((), description="product files of your own, over the shipped catalogue")
+    policies: tuple[Path, ...] = Field(
+        default=(), description="folders of policies of your own, beside the shipped ones"
+    )
+    catalogues: tuple[Path, ...] = Field(
+        default=(), description="product files of your own, over the shipped catalogue"
+    )
 
     @field_validator("email_templates", "policies", "catalogues", mode="before")
     @classmethod
@@ -83,10 +88,10 @@ class FolderSettings(Section):
 
 
 class MailSettings(Section):
-    transport: Literal["file"] = Field("file", description='"file": each mail becomes an .eml file')
-    folder: Path = Field(Path("var/mail"), description="where they are written")
+    transport: Literal["file"] = Field(default="file", description='"file": each mail becomes an .eml file')
+    folder: Path = Field(default=Path("var/mail"), description="where they are written")
     domain: str = Field(
-        "vipflow.invalid", description="after the @ in Message-IDs; a domain of yours", pattern=r"^[a-z0-9.-]+$"
+        default="vipflow.invalid", description="after the @ in Message-IDs; a domain of yours", pattern=r"^[a-z0-9.-]+$"
     )
 
 
@@ -97,7 +102,7 @@ class Settings(BaseSettings):
         extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter="__", validate_default=True
     )
     database: DatabaseSettings = DatabaseSettings()
-    folders: FolderSettings = Field(default_factory=FolderSettings)
+    folders: FolderSettings = FolderSettings()
     mail: MailSettings = MailSettings()
 
     _file: Path | None = PrivateAttr(None)
@@ -200,7 +205,7 @@ def _told(wrong: ValidationError) -> Iterator[str]:
             near = did_you_mean(rest[-1] if rest else section, valid)
             yield f"there is no {what} {key}{near or '; there are ' + ', '.join(valid)}"
         elif error["type"] in ("model_type", "model_attributes_type") and section in sections:
-            yield f"{section} = {error['input']!r}{where}: {section} is a table; write [{section}] and its settings below"
+            yield f"{section} = {error['input']!r}{where}: it is a table; write [{section}] and its settings below"
         else:
             yield f"{key} = {error['input']!r}{where}: {_right(error['type'], error['msg'], error.get('ctx', {}))}"
 

@@ -355,6 +355,14 @@ def by_its_dates(facts: Authorization, view: View) -> State:
     return PurchaseAuthorization.late if due_day_over(facts, None, view) else PurchaseAuthorization.pending
 
 
+def membership_it_may_start(facts: Authorization, data: Any, view: View) -> str | None:
+    """The membership without order, where the policy lets an authorization start the first term."""
+    ref = membership_without_order(facts, data, view)
+    if ref is None or view.policies[view.cases[ref].policy].first_anniversary_from != "authorization_or_order":
+        return None
+    return ref
+
+
 def itself(facts: Authorization, _data: Any, view: View) -> FirstAuthorization:
     return FirstAuthorization(at_hand(view), facts.created_on)
 
@@ -531,7 +539,7 @@ class PurchaseAuthorization(Workflow):
             data=NewAuthorization,
             build=authorize,
             unless=[*NEW_PRODUCTS, product_without_authorization],
-            then=[Send("membership.notice_authorization", to=membership_without_order, data=itself)],
+            then=[Send("membership.notice_authorization", to=membership_it_may_start, data=itself)],
         ),
         Opening(
             "add",
@@ -540,7 +548,7 @@ class PurchaseAuthorization(Workflow):
             build=add_by_customer,
             unless=[*NEW_PRODUCTS, product_without_authorization],  # a report: they only open an incident
             kind=REPORT,
-            then=[Send("membership.notice_authorization", to=membership_without_order, data=itself)],
+            then=[Send("membership.notice_authorization", to=membership_it_may_start, data=itself)],
         ),
         Opening(
             "adopt",
@@ -551,7 +559,7 @@ class PurchaseAuthorization(Workflow):
             kind=INTERNAL,
             silent=True,
             then=[
-                Send("membership.notice_authorization", to=membership_without_order, data=itself),
+                Send("membership.notice_authorization", to=membership_it_may_start, data=itself),
                 Send("order.adopt", data=its_order, if_=it_was_ordered),
             ],
         ),

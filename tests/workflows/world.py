@@ -269,7 +269,7 @@ class World:
         for step in decision.steps:
             self.messages += step.messages
             self._check(step)
-        everything = {**self.settled, **decision.view.cases}
+        everything = {**self.settled, **{step.after.ref: step.after for step in decision.steps}}
         self.view = without_settled(self.workflows, decision.view)
         self.settled = {ref: case for ref, case in everything.items() if ref not in self.view.cases}
         TRADE.summary(self.view)

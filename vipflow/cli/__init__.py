@@ -2,7 +2,8 @@
 
 Each noun has a module here. They import what they need inside their commands, so that `--help` is instant.
 
-Exit codes: 0 done, 1 a fault (or verify found something), 2 bad input or usage, 3 refused, 4 not found, 5 id conflict, 6 busy.
+Exit codes: 0 done, 1 a fault (or verify found something), 2 bad input or usage, 3 refused, 4 not found, 5 id conflict,
+6 busy.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import typer
 from typer.main import get_command

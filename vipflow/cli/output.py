@@ -25,7 +25,7 @@ WIDE = 100
 
 
 class Output:
-    """Where a command's answer goes. With `json` only JSON is written to stdout; what is meant for people is left out."""
+    """Where a command's answer goes. With `json` stdout gets JSON alone; what is meant for people is left out."""
 
     def __init__(self, *, json: bool = False) -> None:
         self.json = json

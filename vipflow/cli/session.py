@@ -120,7 +120,7 @@ class Session:
         return who if self.on is None else dataclasses.replace(who, on=self.instant(self.on, who))
 
     def instant(self, given: str, who: Who) -> datetime | None:
-        """What `--on` means: an instant as it is; of a past day noon, as the reseller's clock shows it; of today, now (None)."""
+        """What `--on` means: an instant as it is; of another day noon in the reseller's zone; of today now (None)."""
         from vipflow.operations.who import effective_instant
 
         return effective_instant(given, who.zone, self.installation.clock.now())

@@ -1,4 +1,4 @@
-"""Who may do what, asked before an act is posted: the roles of the trade (`vipflow.vip.roles`) and whose customer it is."""
+"""Who may do what, asked before an act is posted: the role (`vipflow.vip.roles`), and whose customer it is."""
 
 from __future__ import annotations
 

@@ -93,8 +93,8 @@ def list_customers(
 ) -> Customers:
     """Customers in order of name, or of anniversary date.
 
-    `mine`: those the asker manages. `search`: all its words in the name; or the beginning of a VIP, PO or Adobe order number, a
-    reference, part of an e-mail address. Raises BadInput for a filter that does not exist.
+    `mine`: those the asker manages. `search`: all its words in the name; or a reference, the beginning of a VIP, PO
+    or Adobe order number, part of an e-mail address. Raises BadInput for a filter that does not exist.
     """
     _check(list, [each.name for each in LISTS], "the list")
     _check(segment, get_args(Segment), "the segment")
@@ -103,7 +103,7 @@ def list_customers(
     _check(sort, get_args(Sort), "the order")
     if not 1 <= most <= PAGE_AT_MOST:
         raise BadInput("the page", f"{most} rows", f"ask for 1 to {PAGE_AT_MOST}")
-    wanted = Wanted(list, _owner(who, mine, managed_by), segment, invitation, membership, *_searched(search))
+    wanted = Wanted(list, whose(who, mine, managed_by), segment, invitation, membership, *_searched(search))
     place = Place(*parts_of(after, 2)) if after is not None else None
     with installation.database.read() as connection:
         rows = reading.customers_page(
@@ -147,7 +147,8 @@ def customer_row(installation: Installation, row: Any, names: dict[str, str]) ->
     )
 
 
-def _owner(who: Who, mine: bool, managed_by: str | None) -> str | None:
+def whose(who: Who, mine: bool, managed_by: str | None) -> str | None:
+    """The e-mail that "managed by me" means, or the manager asked for; None for everybody's customers."""
     if not mine:
         return managed_by
     if who.actor is None:

@@ -48,9 +48,10 @@ def invite(
     reference: str | None = None,
     id: str | None = None,
 ) -> Done:
-    """Adds a customer and sends the invitation. `form` is the data of `customer.invite`; `reference` the reseller's own number.
+    """Adds a customer and sends the invitation. `form` is the data of `customer.invite`.
 
-    Who invites is in charge unless `form["owner"]` says otherwise. The warnings of `before_inviting` come with the answer.
+    `reference` is the reseller's own number of the customer. Who invites is in charge unless `form["owner"]` says
+    otherwise. The warnings of `before_inviting` come with the answer.
     """
     given = _with_owner(installation, who, form)
     contact = given.get("contact") or {}

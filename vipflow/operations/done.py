@@ -81,8 +81,8 @@ def perform(
 ) -> Done:
     """One act from its form to what it did: checks the fields and who asks, posts, and reads back what followed.
 
-    `what` names the form in messages; `customer` is whose record it is, where there is one yet. Raises BadInput for fields that
-    cannot be, NotFound, Conflict; a refusal is an answer.
+    `what` names the form in messages; `customer` is whose record it is, where there is one yet. Raises BadInput for
+    fields that cannot be, NotFound, Conflict; a refusal is an answer.
     """
     given = checked(installation, type, data, what)
     against = not_allowed(installation, who, type, customer)

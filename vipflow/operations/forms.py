@@ -29,7 +29,7 @@ _EXPECTED = (
 
 
 def checked(installation: Installation, event_type: str, data: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """`data` without what was left out. Raises BadInput, naming `what`, where the event of that type would not take it."""
+    """`data` without what was left out. Raises BadInput, naming `what`, where the event would not take it."""
     given = {name: value for name, value in data.items() if value is not None}
     workflow, _, name = event_type.partition(".")
     try:

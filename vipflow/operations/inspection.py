@@ -185,7 +185,8 @@ def armed_timers(
         rows = store.timers_page(connection, who.tenant, limit + 1, after=place_of(after), subject=subject, case=case)
     items = [
         ArmedTimer(
-            row.case_ref, row.name, row.workflow, row.event, event_label(f"{row.workflow}.{row.event}"), row.due_at, row.wake_at, row.errors, row.subject
+            row.case_ref, row.name, row.workflow, row.event, event_label(f"{row.workflow}.{row.event}"), row.due_at,
+            row.wake_at, row.errors, row.subject,
         )
         for row in rows
     ]  # fmt: skip
@@ -246,7 +247,7 @@ def messages(
     limit: int = 100,
     after: str | None = None,
 ) -> Page[MessageEntry]:
-    """Mails in the order in which they were written: of one record, of a subject with all its cases, or of everybody."""
+    """Mails in the order in which they were written: of one record, of a subject with its cases, or of everybody."""
     for state in states:
         if state not in MESSAGE_STATES:
             raise BadInput(
@@ -262,8 +263,15 @@ def messages(
         subject, case = (found.subject, None) if found.ref == found.subject else (None, found.ref)
     with installation.database.read() as connection:
         rows = store.messages_page(
-            connection, who.tenant, limit + 1, after=place_of(after), subject=subject, case=case, states=states, template=template
-        )  # fmt: skip
+            connection,
+            who.tenant,
+            limit + 1,
+            after=place_of(after),
+            subject=subject,
+            case=case,
+            states=states,
+            template=template,
+        )
     return _page([_message(row) for row in rows], limit, lambda each: store.Place(each.created_at, each.key))
 
 
@@ -296,8 +304,8 @@ def _as_sent(row: Any) -> MessageText:
 def _message(row: Any) -> MessageEntry:
     person = msgspec.json.decode(row.person, type=Person)
     return MessageEntry(
-        row.key, row.template, row.audience, person.name, row.language, row.state, row.case_ref, row.subject, row.created_at,
-        row.not_before, row.sent_at, row.copies, row.note, row.message_id,
+        row.key, row.template, row.audience, person.name, row.language, row.state, row.case_ref, row.subject,
+        row.created_at, row.not_before, row.sent_at, row.copies, row.note, row.message_id,
     )  # fmt: skip
 
 

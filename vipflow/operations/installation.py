@@ -16,8 +16,9 @@ from vipflow.delivery.render import Templates
 from vipflow.engine import Engine
 from vipflow.errors import BadInput, VipflowError, WorkflowError
 from vipflow.machine import Workflows, compile_workflow, compile_workflows
+from vipflow.operations.databases import open_existing
 from vipflow.policy import PolicyBook
-from vipflow.store.database import Database, open_database
+from vipflow.store.database import Database
 from vipflow.store.schema import require_current
 from vipflow.vip.catalogue import Catalogue, load_catalogue
 from vipflow.vip.numbers import load_policies
@@ -65,9 +66,9 @@ def load_files(settings: Settings) -> Files:
 def open_installation(
     settings: Settings, *, clock: Clock | None = None, schema: Literal["current", "any"] = "current"
 ) -> Installation:
-    """Loads the files and opens the database; raises SchemaError, which says what to do, where its tables are not ours."""
+    """Loads the files and opens the database. Where its tables are not ours, SchemaError says what to do."""
     files = load_files(settings)
-    database = open_database(settings.database.url)
+    database = open_existing(settings)
     if schema == "current":
         require_current(database)
     return with_database(files, database, clock)
@@ -108,7 +109,7 @@ def workflow_problems(folder: Path) -> list[VipflowError]:
 
 
 def read_workflow_files(folder: Path) -> tuple[list[type[Workflow]], list[VipflowError]]:
-    """The workflow classes that the files declare, in order of file and line, and a WorkflowError per file that raised."""
+    """The workflow classes that the files declare, in order of file and line, and what each faulty file raised."""
     if not folder.is_dir():
         return [], [BadInput(f"the folder {folder}", "it is not there", "set folders.workflows in config.toml")]
     files = [path for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")]

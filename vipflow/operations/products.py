@@ -55,8 +55,8 @@ def find_product(
 ) -> Product:
     """The one product that `name` means: its SKU, a beginning of the SKU that fits no other, or a part of its name.
 
-    A part of a name is looked for among the products of `segment`; where it fits several, among those of the offer types that the
-    customer chose. Raises NotFound, or BadInput with the candidates.
+    A part of a name is looked for among the products of `segment`; where it fits several, among those of the
+    offer types that the customer chose. Raises NotFound, or BadInput with the candidates.
     """
     wanted = name.strip()
     sku = wanted.upper()
@@ -86,7 +86,7 @@ def find_product(
 
 
 def _by_name(products: Sequence[Product], wanted: str) -> list[Product]:
-    """Products of exactly that name; else those whose name holds it as it stands; else those that hold all its words."""
+    """Products of exactly that name; else those whose name holds it as it is; else those that hold all its words."""
     text = folded(wanted)
     exact = [product for product in products if folded(product.name) == text]
     within = [product for product in products if text in folded(product.name)]

@@ -12,7 +12,7 @@ from vipflow.store.reading import customers_with_email
 
 
 def find(installation: Installation, who: Who, typed: str, *collections: str) -> Found:
-    """The case that `typed` names, in one of the `collections` (all of them, where none is said), within the asker's reseller.
+    """The case of the asker's reseller that `typed` names, in one of the `collections` (in any, where none is said).
 
     Raises NotFound, and BadInput where it names several.
     """

@@ -17,7 +17,11 @@ def state_label(workflows: Workflows, workflow: str, state: str) -> Text:
 
 
 def event_label(event_type: str) -> Text:
-    """What happens, in a few words: of `purchase_authorization.fall_due`, for instance. Unknown ones are called by their name."""
+    """What happens, in a few words. An event that is unknown here is called by its own name.
+
+    >>> event_label("purchase_authorization.fall_due").en
+    'authorization becomes late'
+    """
     return EVENTS.get(event_type) or _plain(event_type.partition(".")[2] or event_type)
 
 

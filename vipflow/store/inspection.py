@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func, select, tuple_
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, select, tuple_
 
 from vipflow.store.tables import history, incidents, messages, timers
 from vipflow.store.types import UtcDateTime, any_of
@@ -65,7 +65,7 @@ def timers_page(
     subject: str | None = None,
     case: str | None = None,
 ) -> Rows:
-    """Armed timers, the earliest first: of all subjects, of one, or of one case. The key of a place is `<case>/<name>`."""
+    """Armed timers, the earliest first: of all, of one subject, or of one case. A place's key is `<case>/<name>`."""
     asked: dict[str, Any] = {"tenant": tenant, "most": most}
     key = timers.c.case_ref + "/" + timers.c.name
     conditions = [timers.c.tenant == _tenant]
@@ -166,30 +166,6 @@ def incident(connection: Connection, tenant: int, ident: str) -> Any | None:
 
 
 _incident = select(incidents).where(incidents.c.tenant == _tenant, incidents.c.id == bindparam("id"))
-
-
-def counts(connection: Connection, tenant: int) -> dict[str, dict[str, int]]:
-    """How many messages there are by state, and how many transitions by `workflow.event`: the sum of what happened."""
-    mails = connection.execute(_mails_by_state, {"tenant": tenant}).all()
-    steps = connection.execute(_steps_by_event, {"tenant": tenant}).all()
-    return {
-        "messages": {row.state: row.count for row in mails},
-        "transitions": {f"{row.workflow}.{row.event}": row.count for row in steps},
-    }
-
-
-_mails_by_state = (
-    select(messages.c.state, func.count().label("count"))
-    .where(messages.c.tenant == _tenant)
-    .group_by(messages.c.state)
-    .order_by(messages.c.state)
-)
-_steps_by_event = (
-    select(history.c.workflow, history.c.event, func.count().label("count"))
-    .where(history.c.tenant == _tenant)
-    .group_by(history.c.workflow, history.c.event)
-    .order_by(history.c.workflow, history.c.event)
-)
 
 
 def _behind(at: Any, key: Any, place: Place, asked: dict[str, Any]) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, func, select
 
 from vipflow.store.tables import team, tenants
-from vipflow.store.writes import InsertAbsent
+from vipflow.store.writes import InsertAbsent, Update
 
 
 class TenantRow(NamedTuple):
@@ -48,6 +48,10 @@ _MEMBERS = (
 )
 _MEMBER = _MEMBERS.where(team.c.email == bindparam("email"))
 _ADD_MEMBER = InsertAbsent(team, MemberRow._fields)
+_CHANGED_OF_TENANT = ("name", "language", "zone", "policy", "settings")
+_CHANGE_TENANT = Update(tenants, key=["id"], set=_CHANGED_OF_TENANT)
+_CHANGED_OF_MEMBER = ("name", "role", "language", "phone", "active")
+_CHANGE_MEMBER = Update(team, key=["tenant", "email"], set=_CHANGED_OF_MEMBER)
 
 
 def all_tenants(connection: Connection) -> list[TenantRow]:
@@ -94,3 +98,14 @@ def team_member(connection: Connection, tenant: int, email: str) -> MemberRow | 
 def add_team_member(connection: Connection, member: MemberRow) -> bool:
     """Whether the member was added; one whose address was there stays as it is."""
     return _ADD_MEMBER.run(connection, [member]) == 1
+
+
+def change_tenant(connection: Connection, tenant: TenantRow) -> None:
+    """Keeps the row's name, language, zone, policy and settings; id, key and day of creation stay."""
+    _CHANGE_TENANT.run(connection, [(tenant.id, *(getattr(tenant, name) for name in _CHANGED_OF_TENANT))])
+
+
+def change_team_member(connection: Connection, member: MemberRow) -> None:
+    """Keeps the row's name, role, language, phone and whether it is active."""
+    values = (getattr(member, name) for name in _CHANGED_OF_MEMBER)
+    _CHANGE_MEMBER.run(connection, [(member.tenant, member.email, *values)])

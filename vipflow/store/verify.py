@@ -9,7 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, and_, bindparam, func, literal, or_, select, text
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 
 from vipflow.store.tables import cases, history, inbox, incidents, messages, names, subjects, team, tenants, timers
@@ -19,7 +32,7 @@ from vipflow.store.work import Rows
 STREAMED = 500
 """Rows held at once of a table that is read whole."""
 
-_tenant = bindparam("tenant")
+_tenant: BindParameter[int] = bindparam("tenant")
 
 
 def _of_page(table: Table) -> ColumnElement[bool]:
@@ -57,7 +70,7 @@ _messages = (
 _names = select(names).where(names.c.tenant == _tenant, any_of(names.c.value, "values"))
 _all_names = select(names).where(names.c.tenant == _tenant)
 _rows_of_case = (
-    select(history.c.from_state, history.c.facts_after, history.c.note)
+    select(history.c.subject, history.c.workflow, history.c.from_state, history.c.facts_after, history.c.note)
     .where(history.c.tenant == _tenant, history.c.case_ref == bindparam("case"))
     .order_by(history.c.sequence)
 )
@@ -100,7 +113,9 @@ _causes_twice = (
     .group_by(history.c.tenant, history.c.cause)
     .having(func.count() > 1)
 )
-_tenants_with_subject = select(subjects.c.tenant).where(subjects.c.ref == bindparam("ref"), any_of(subjects.c.tenant, "ids"))
+_tenants_with_subject = select(subjects.c.tenant).where(
+    subjects.c.ref == bindparam("ref"), any_of(subjects.c.tenant, "ids")
+)
 _tenants_with_case = select(cases.c.tenant, cases.c.subject).where(
     cases.c.ref == bindparam("ref"), any_of(cases.c.tenant, "ids")
 )
@@ -213,7 +228,9 @@ def names_among(connection: Connection, tenant: int, values: Sequence[str]) -> R
 
 def count_names(connection: Connection, tenant: int) -> int:
     """How many names a tenant's cases bear."""
-    return connection.execute(select(func.count()).select_from(names).where(names.c.tenant == _tenant), {"tenant": tenant}).scalar_one()
+    return connection.execute(
+        select(func.count()).select_from(names).where(names.c.tenant == _tenant), {"tenant": tenant}
+    ).scalar_one()
 
 
 def all_names(connection: Connection, tenant: int) -> Iterator[Row[Any]]:
@@ -222,7 +239,7 @@ def all_names(connection: Connection, tenant: int) -> Iterator[Row[Any]]:
 
 
 def rows_of_case(connection: Connection, tenant: int, case: str) -> Rows:
-    """What the history of one case says of names: (from_state, facts_after, note)."""
+    """What the history of one case says of names."""
     return connection.execute(_rows_of_case, {"tenant": tenant, "case": case}).all()
 
 
@@ -272,7 +289,10 @@ def pointers_to_no_case(connection: Connection) -> Iterator[Pointer]:
 
 def count_pointers(connection: Connection) -> int:
     """How many rows name a customer or a case."""
-    return sum(connection.execute(select(func.count()).select_from(table)).scalar_one() for table in (cases, *_WITH_CASE, inbox))
+    return sum(
+        connection.execute(select(func.count()).select_from(table)).scalar_one()
+        for table in (cases, *_WITH_CASE, inbox)
+    )
 
 
 def tenants_of_subject(connection: Connection, ref: str, among: Sequence[int]) -> list[int]:
@@ -324,14 +344,17 @@ _NOT_VALIDATED = text(
     " WHERE connamespace = current_schema()::regnamespace AND NOT convalidated ORDER BY 1, 2 LIMIT :most"
 )
 _INVALID_INDEXES = text(
-    "SELECT i.indrelid::regclass::text AS of_table, c.relname AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-    " WHERE c.relnamespace = current_schema()::regnamespace AND NOT (i.indisvalid AND i.indisready) ORDER BY 1, 2 LIMIT :most"
+    "SELECT i.indrelid::regclass::text AS of_table, c.relname AS name"
+    " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+    " WHERE c.relnamespace = current_schema()::regnamespace AND NOT (i.indisvalid AND i.indisready)"
+    " ORDER BY 1, 2 LIMIT :most"
 )
 _CHECKSUMS = text("SELECT coalesce(checksum_failures, 0) FROM pg_stat_database WHERE datname = current_database()")
 _CHECKSUMS_ON = text("SELECT current_setting('data_checksums')")
 _HAS_AMCHECK = text("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'amcheck'")
 _BTREES = text(
-    "SELECT c.oid, c.relname AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam"
+    "SELECT c.oid, c.relname AS name"
+    " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam"
     " WHERE a.amname = 'btree' AND c.relnamespace = current_schema()::regnamespace AND i.indisvalid ORDER BY 2"
 )
 _CHECK_INDEX = "SELECT {schema}.bt_index_check(CAST(:index AS oid)::regclass, true)"

@@ -7,8 +7,8 @@ from vipflow.vip.customers import Role
 
 Act: TypeAlias = Literal["read", "sell", "report", "operate", "administer"]
 """`sell`: invite, authorize, order, cancel, renew, return, remind. `report`: tell what happened outside, reassign,
-retry a mail, note a promise. `operate`: holds, incidents, catch-up, daemons. `administer`: write off, policy, team, tokens,
-webhooks."""
+retry a mail, note a promise. `operate`: holds, incidents, catch-up, daemons. `administer`: write off, policy, team,
+tokens, webhooks."""
 
 EVERYWHERE: Final[Mapping[Act, frozenset[Role]]] = {
     "read": frozenset({"viewer", "account_manager", "support", "operator", "admin"}),

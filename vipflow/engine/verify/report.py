@@ -1,4 +1,4 @@
-"""What `verify` answers: per invariant how much was looked at and how much was wrong, with the first findings in full."""
+"""What `verify` answers: of each invariant how much was looked at and how much is wrong, the first findings in full."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INVARIANTS: Mapping[str, str] = {
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that is not as promised: which record of whom, what is wrong, and what could be done where that is known."""
+    """One thing that is not as promised: which record of whom, what is wrong, and, where it is known, what to do."""
 
     invariant: str
     tenant: str | None
@@ -33,7 +33,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Checked(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One invariant: how many records were looked at, how many findings there are in all, and what could not be checked."""
+    """One invariant: how many records were looked at, how many findings there are in all, what could not be checked."""
 
     invariant: str
     says: str
@@ -73,7 +73,13 @@ class Findings:
         self._not_run: dict[str, list[str]] = {}
 
     def add(
-        self, invariant: str, tenant: str | None, subject: str | None, record: str, problem: str, remedy: str | None = None
+        self,
+        invariant: str,
+        tenant: str | None,
+        subject: str | None,
+        record: str,
+        problem: str,
+        remedy: str | None = None,
     ) -> None:
         self._found[invariant] += 1
         if len(self._kept[invariant]) < self.most:

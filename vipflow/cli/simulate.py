@@ -1,0 +1,114 @@
+"""`vipflow simulate`: what would happen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vipflow.cli.options import Limit, PolicyName, Zone
+from vipflow.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from vipflow.operations.simulation import Simulation
+
+
+def add_to(app: typer.Typer) -> None:
+    command(app, "simulate", needs="files")(simulate)
+
+
+def simulate(
+    session: Session,
+    file: Annotated[
+        str, typer.Argument(help="Events as JSON lines, in the order in which they arrive.", metavar="FILE")
+    ],
+    since: Annotated[str, typer.Option("--from", help="The first day.", metavar="DATE")],
+    until: Annotated[str, typer.Option("--until", help="The last day, to its end.", metavar="DATE")],
+    policy: PolicyName = "vip-2024",
+    zone: Zone = "Europe/Paris",
+    language: Annotated[
+        str, typer.Option("--language", help="The reseller's language: fr or en.", metavar="LANG")
+    ] = "fr",
+    limit: Limit = 100,
+) -> None:
+    """Shows what a file of events would lead to: transitions, mails and final states, day by day on a moving clock.
+
+    Nothing is kept and no mail leaves; your database is not looked at. Events from before the first day arrive when it
+    begins. Bad lines are listed and left out; the exit code is that of `event post`.
+    """
+    from zoneinfo import ZoneInfo
+
+    from vipflow.errors import BadInput
+    from vipflow.operations.dates import day
+    from vipflow.operations.events import numbered_lines
+    from vipflow.operations.simulation import simulate
+
+    if language not in ("fr", "en"):
+        raise BadInput("--language", f"{language!r} is none that mails are written in", "write fr or en")
+    try:
+        stream = Path(file).open("rb")
+    except OSError as wrong:
+        raise BadInput(file, f"it cannot be read ({wrong.strerror})", "name a file of JSON lines") from None
+    with stream:
+        found = simulate(
+            session.files,
+            numbered_lines(stream),
+            since=day("--from", since),
+            until=day("--until", until),
+            policy=policy,
+            zone_name=zone,
+            language=language,
+            most_steps=limit,
+        )
+    _show(session, found, ZoneInfo(zone))
+    if found.events.exit_code:
+        raise typer.Exit(found.events.exit_code)
+
+
+def _show(session: Session, found: Simulation, zone: Any) -> None:
+    from vipflow.cli.event import line_told
+    from vipflow.cli.output import table, when
+
+    out = session.out
+    if out.json:
+        events = {
+            "lines": found.events.lines,
+            "outcomes": found.events.outcomes,
+            "bad": list(map(line_told, found.events.bad)),
+        }
+        out.write_json({**{name: getattr(found, name) for name in found.__struct_fields__}, "events": events})
+        return
+    steps = {
+        "When": lambda step: when(step.at, zone),
+        "Customer": lambda step: step.customer,
+        "Case": lambda step: step.case if step.case != step.customer else "",
+        "What": lambda step: step.label.en,
+        "State": lambda step: (
+            step.to_state if step.from_state in (None, step.to_state) else f"{step.from_state} → {step.to_state}"
+        ),
+        "Mails": lambda step: ", ".join(step.mails),
+    }
+    pieces: list[Any] = []
+    if found.steps:
+        pieces.append(table(steps, found.steps))
+    if found.more_steps:
+        pieces.append(f"… and more: --limit shows more than {len(found.steps)} steps.\n")
+    for title, counts in (
+        ("Transitions", found.transitions),
+        ("Mails sent", found.mails),
+        ("Mails not sent", found.not_sent),
+        ("Cases at the end", found.states),
+        ("Events", {name.replace("_", " "): count for name, count in found.events.outcomes.items()}),
+    ):
+        if counts:
+            pieces.append(table({title: lambda row: row[0], "": lambda row: row[1]}, counts.items()))
+    if found.incidents:
+        pieces.append("Incidents, which need a person:")
+        pieces += [f"  - {incident.en}" for incident in found.incidents]
+    if found.ignored:
+        pieces.append(f"{found.ignored} events after the last day were left out.")
+    out.answer(None, *(pieces or ["Nothing would happen."]))
+    for line in found.events.bad:
+        told = line.problem or " ".join(reason.says.en for reason in line.verdict.reasons if line.verdict)
+        out.problem(f"line {line.number}: {line.outcome.replace('_', ' ')}: {told}")

@@ -1,0 +1,69 @@
+"""`verify` proves the promises on the user's own data: it reads everything, changes nothing, and names what is wrong.
+
+| Invariant | Looked at |
+|---|---|
+| I1 | the sequence of each customer's history |
+| I2 | cases, and the customer's opening, against its history folded |
+| I3 | inbox and history, one against the other |
+| I4 | timers, messages and names against what history implies |
+| I5, I7 | what each message says of itself |
+| I6 | history rows that timers caused, and armed timers |
+| I9 | every row that names a customer or a case |
+| I10 | summary and tally of each customer |
+| I11 | the database's own checks |
+
+I8, the audit chain, is not kept yet, so nothing of it is checked.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+
+from vipflow.engine.verify.customers import Customers, Progress
+from vipflow.engine.verify.report import INVARIANTS, Checked, Finding, Findings, Report
+from vipflow.engine.verify.tables import Tables
+from vipflow.machine import Workflows
+from vipflow.store.database import Database
+
+__all__ = ["INVARIANTS", "Checked", "Finding", "Progress", "Report", "verify"]
+
+
+def verify(
+    database: Database,
+    workflows: Workflows,
+    trade: Any,
+    *,
+    now: datetime | None = None,
+    idle_at: datetime | None = None,
+    most: int = 20,
+    progress: Progress | None = None,
+) -> Report:
+    """What holds and what does not, of all tenants, at one moment: one transaction, which changes nothing.
+
+    `now` lets it name messages that are stuck in sending. `idle_at`: all that was due had been done then, so a timer that
+    was due and is still armed is named too. Of each invariant `most` findings are given in full. `progress` is told after
+    each page of customers. Raises DatabaseUnusable where the database cannot be read at all.
+    """
+    findings = Findings(most)
+    if now is None:
+        findings.not_run("I5", "messages stuck in sending: no present instant was given")
+    if idle_at is None:
+        findings.not_run("I6", "timers due and unfired: no instant was given at which all was idle")
+    with database.read() as connection:
+        tables = Tables(connection, findings)
+        damaged = tables.check_integrity() > 0
+        try:
+            Customers(connection, workflows, trade, findings, now, idle_at).check(progress)
+            tables.check_events()
+            tables.check_names()
+            tables.check_bytes()
+            tables.check_walls()
+        except DBAPIError as fault:
+            if not damaged:
+                raise
+            problem = f"it could not be read to the end, so not everything was checked: {fault.orig}"
+            findings.add("I11", None, None, "the database", problem, "restore a backup")
+    return findings.report()

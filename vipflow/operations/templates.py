@@ -1,0 +1,84 @@
+"""Templates as their authors look at them: which there are, who sends them, what they make of sample facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from vipflow.delivery import samples
+from vipflow.delivery.render import check_templates
+from vipflow.errors import NotFound, did_you_mean
+from vipflow.machine import Workflows
+from vipflow.operations.installation import Files
+
+COMMON_WORDS = ("person", "reseller", "manager", "customer")
+"""What every mail is told, whatever it is about (`VipTrade.common_words`)."""
+
+
+class TemplateEntry(msgspec.Struct, frozen=True):
+    """A template: who gets its mails, and which workflow sends them ("none" where no workflow does)."""
+
+    name: str
+    to: str
+    workflow: str
+    languages: Sequence[str]
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """A template filled with a sample."""
+
+    template: str
+    language: str
+    sample: str
+    subject_line: str
+    text: str
+
+
+def templates_known(files: Files) -> list[TemplateEntry]:
+    """Every template, by name."""
+    sent = files.workflows.templates()
+    found = []
+    for name in files.templates.names:
+        machine, emails = sent.get(name, (None, ()))
+        audiences = ", ".join(dict.fromkeys(email.to.name.replace("_", " ") for email in emails))
+        found.append(TemplateEntry(name, audiences, machine.name if machine else "none", files.templates.languages))
+    return found
+
+
+def preview_template(files: Files, template: str, language: str, sample: str | None) -> Preview:
+    """What `template` makes of a sample, by default of the one in which everything is told."""
+    if template not in files.templates.names:
+        names = files.templates.names
+        raise NotFound("template", template, f"there are {', '.join(names)}{did_you_mean(template, names)}")
+    if language not in files.templates.languages:
+        raise NotFound("language", language, f"templates are written in {', '.join(files.templates.languages)}")
+    contexts = samples.contexts(template) if template in samples.FACTS else {}
+    if not contexts:
+        raise NotFound("sample for the template", template, "samples are kept for the shipped templates only")
+    name = sample if sample is not None else next(iter(contexts))
+    if name not in contexts:
+        raise NotFound("sample", repr(name), f"there are: {'; '.join(contexts)}")
+    rendered = files.templates.render(template, language, contexts[name], ZoneInfo("Europe/Paris"))
+    return Preview(template, language, name, rendered.subject, rendered.text)
+
+
+def template_problems(files: Files) -> list[str]:
+    """Everything wrong with the templates, each rendered in every language with every sample."""
+    return check_templates(files.templates, facts_of(files.workflows), samples_of(files.workflows))
+
+
+def facts_of(workflows: Workflows) -> dict[str, list[str]]:
+    """Which facts the mails of each template are told, as the workflows declare it."""
+    found: dict[str, list[str]] = {}
+    for template, (machine, emails) in workflows.templates().items():
+        told = [word for email in emails for word in email.says]
+        found[template] = sorted({*COMMON_WORDS, *machine.record_block, *told})
+    return found
+
+
+def samples_of(workflows: Workflows) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    """The sample contexts of the templates that these workflows send, as far as there are any."""
+    return {name: samples.contexts(name) for name in workflows.templates() if name in samples.FACTS}
