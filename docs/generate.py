@@ -16,6 +16,7 @@ import sys
 import textwrap
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from vipflow.machine import Machine, Workflows
 from vipflow.operations.installation import load_workflow_files
 from vipflow.operations.words import event_label
 from vipflow.vip.numbers import SHIPPED_POLICIES, Numbers, load_policies
-from vipflow.workflow import NoData, Send
+from vipflow.workflow import Email, NoData, Send
 
 DOCS = Path(__file__).resolve().parent
 _MARKED = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -260,7 +261,7 @@ def _notes(kind: type) -> dict[str, str]:
         except (OSError, TypeError):
             continue
         body = tree.body if isinstance(tree, ast.ClassDef) else []
-        for field, note in zip(body, body[1:], strict=False):
+        for field, note in pairwise(body):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(note, ast.Expr):
                 value = note.value
                 if isinstance(value, ast.Constant) and isinstance(value.value, str):
@@ -287,18 +288,22 @@ def _states(workflows: Workflows) -> Iterator[str]:
         for state in machine.states:
             kind = "settled" if state in machine.settled else ""
             clock = "; ".join(f"`{event}` {_when(when)}" for event, when, _ in machine.timers[state])
-            mails = ", ".join(f"`{mail.template}`" for mail in machine.mails_on_arrival.get(state, ()))
+            mails = _mails(machine.mails_on_arrival.get(state, ()))
             label = machine.labels[state]
             shown = f"`{state}`" if label.en == state else f"`{state}`: {label.en}"
             yield f"| {shown} | {label.fr} | {kind} | {clock} | {mails} |"
         yield ""
+        others = [f"`{event}`: {_mails(mails)}" for event, mails in machine.mails_on_event.items()]
+        others += [f"`{event}` in `{state}`: {_mails(m)}" for (state, event), m in machine.mails_on_event_in.items()]
+        if others:
+            yield f"Mails on events: {'; '.join(others)}.\n"
 
 
 def _drawing(machine: Machine) -> Iterator[str]:
     yield "stateDiagram-v2"
     for state in machine.states:
         if machine.labels[state].en != state:
-            yield f"    state \"{machine.labels[state].en}\" as {state}"
+            yield f'    state "{machine.labels[state].en}" as {state}'
     arrows: dict[tuple[str, str], list[str]] = {}
     for name, states in machine.opening_states.items():
         for state in states:
@@ -316,9 +321,13 @@ def _drawing(machine: Machine) -> Iterator[str]:
             yield f"    {state} --> [*]"
 
 
+def _mails(mails: Iterable[Email]) -> str:
+    return ", ".join(f"`{mail.template}`" for mail in mails)
+
+
 def _when(when: Any) -> str:
     if when.plan is not None:
-        return f"on the days of `{when.plan_name}`"
+        return "on the days that it works out itself"
     if when.repeats:
         first = f", first after {_days(when.first)}" if when.first is not None else ""
         return f"every {_days(when.days)}{first}"
@@ -383,7 +392,8 @@ def _shown(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case tuple():
-            return ", ".join("/".join(map(str, each)) if isinstance(each, tuple) else str(each) for each in value) or "none"
+            shown = ("/".join(map(str, each)) if isinstance(each, tuple) else str(each) for each in value)
+            return ", ".join(shown) or "none"
         case Mapping():
             return ", ".join(f"{key} {inner}" for key, inner in value.items())
         case _:

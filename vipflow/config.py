@@ -48,6 +48,13 @@ class ConfigError(VipflowError):
         self.problems = problems
 
 
+def shipped(folder: str) -> Path:
+    """A folder that comes with vipflow: inside the installed package, or beside it in a checkout."""
+    package = Path(vipflow.__file__).parent
+    inside = package / "_shipped" / folder
+    return inside if inside.is_dir() else package.parent / folder
+
+
 class Section(BaseModel):
     """A table of the file. Each setting's description is what `config.toml` says of it."""
 
@@ -249,10 +256,3 @@ def _rooted_url(url: str, base: Path) -> str:
     if not scheme.startswith("sqlite") or not slashes or path in ("", ":memory:"):
         return url
     return f"{scheme}:///{base / path}"
-
-
-def shipped(folder: str) -> Path:
-    """A folder that comes with vipflow: inside the installed package, or beside it in a checkout."""
-    package = Path(vipflow.__file__).parent
-    inside = package / "_shipped" / folder
-    return inside if inside.is_dir() else package.parent / folder

@@ -7,19 +7,22 @@ Stale. Forecast, explain, simulate and the tests call this same function on copi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
 from vipflow.case import CLOCK, Case, Decision, DueTimer, Event, Incident, Message, Outcome, Refusal, Stale, Step, View
 from vipflow.errors import WorkflowError
-from vipflow.machine import DEEPEST_CHAIN, Edge, Machine, Workflows
+from vipflow.machine import DEEPEST_CHAIN, BoundTimer, Edge, Machine, Workflows
 from vipflow.policy import Policy
 from vipflow.references import reference
 from vipflow.workflow import INTERNAL, REPORT, REQUEST, Email, NoData, Opening, Reason, Send, Text
 
 NO_DATA = NoData()
+MOMENT = timedelta(microseconds=1)
+"""The least that two instants differ by: a reminder due at the very instant of arrival still lies ahead."""
 
 
 class IncidentNotice(NoData, frozen=True):
@@ -51,8 +54,11 @@ def fire(workflows: Workflows, case: Case, timer: DueTimer, view: View) -> Outco
 
 
 def timer_event(case: Case, timer: DueTimer) -> Event:
-    """The event that a due timer is. Its cause names case, timer and due instant, so it counts once for ever."""
-    cause = f"timer:{case.ref}/{timer.name}/{timer.due_at.strftime('%Y-%m-%dT%H:%M:%S.%fZ')}"
+    """The event that a due timer is. Its cause names case, timer, due instant and the case's version, so that it counts
+    once, and again only where the case came back and armed it anew.
+    """
+    due = timer.due_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    cause = f"timer:{case.ref}/{timer.name}/{due}#{case.version}"
     return Event(case.workflow, timer.event, timer.due_at, NO_DATA, CLOCK, cause, case=case.ref, fired=timer)
 
 
@@ -113,11 +119,7 @@ class _Chain:
         self.kind = workflows[event.workflow].kind_of(event.name)
 
     def begin(self) -> Refusal | Stale | None:
-        answer = self._apply(self.event, depth=1)
-        if isinstance(answer, Refusal) and self.kind == INTERNAL:
-            self._incident("refused", self.event, answer.reasons[0].says)
-            return None
-        return answer
+        return self._apply(self.event, depth=1)
 
     def finish(self) -> Outcome:
         while self.sends:
@@ -146,6 +148,8 @@ class _Chain:
 
     def _open(self, machine: Machine, opening: Opening, event: Event, depth: int) -> Refusal | None:
         view = replace(self.view, case=None)
+        if machine.one_per_subject and not machine.is_subject and _had_one(machine, self.view):
+            return Refusal((_one_is_enough(machine),))
         reasons = opening_obstacles(opening, event.data, view)
         if reasons and (opening.kind != REPORT or depth > 1):
             return Refusal(reasons)
@@ -181,7 +185,10 @@ class _Chain:
             return Refusal((REASON_REQUIRED,))
         edge, reasons = obstacles(machine, case, event.name, event.data, view)
         if edge is None:
-            if event.fired is None and (case.state, event.name) in machine.passed and depth == 1:
+            if event.fired is not None:
+                self._hold_back(machine, case, event, event.fired, reasons)
+                return None
+            if (case.state, event.name) in machine.passed and depth == 1:
                 return Stale(case.ref, case.state)
             if kind != REPORT or depth > 1:
                 return Refusal(reasons)
@@ -225,6 +232,26 @@ class _Chain:
         self._step(machine, event, case, after, silent=True, note="repeated" if repeats else "contradiction")
         if not repeats:
             self._incident("contradiction", event, reasons[0].says, case.ref)
+
+    def _hold_back(
+        self, machine: Machine, case: Case, event: Event, fired: DueTimer, reasons: Sequence[Reason]
+    ) -> None:
+        """A due timer whose guards say no: remembered, and tried again when they give way by themselves. A move that
+        never will needs a person; of a reminder the next rung comes.
+        """
+        policy = self.view.policies[case.policy]
+        timers = _kept_timers(machine, case, case, policy, self.view, fired)
+        bound = next((t for t in machine.timers_of(case.state, policy) if t.name == fired.name), None)
+        reminder = bound is not None and bound.reminder
+        again = min(
+            (r.opens_at for r in reasons if r.opens_at is not None and r.opens_at > self.view.now), default=None
+        )
+        if not reminder and again is not None:
+            timers = (*(t for t in timers if t.name != fired.name), DueTimer(fired.name, fired.event, again))
+        after = replace(case, version=case.version + 1, timers=timers)
+        self._step(machine, event, case, after, silent=True, note="held back")
+        if not reminder and again is None:
+            self._incident("held_back", event, reasons[0].says, case.ref)
 
     # --- what a step leaves ---------------------------------------------------------------------------------------
 
@@ -358,7 +385,7 @@ def _first_timers(
     """
     armed = []
     for timer in machine.timers_of(case.state, policy):
-        due = timer.due_after(case, policy, view.tenant.zone, entered_at if timer.reminder else None)
+        due = timer.due_after(case, policy, view.tenant.zone, entered_at - MOMENT if timer.reminder else None)
         if due is not None:
             armed.append(DueTimer(timer.name, timer.event, due))
     return tuple(armed)
@@ -377,7 +404,7 @@ def _kept_timers(
         standing = armed.get(timer.name)
         if fired is not None and fired.name == timer.name:
             due = timer.due_after(after, policy, zone, max(fired.due_at, view.now))
-        elif timer.anchor(before, policy, zone) != timer.anchor(after, policy, zone):
+        elif _armed_anew(timer, standing, before, after, policy, zone):
             due = timer.due_after(after, policy, zone, view.at if timer.reminder else None)
         else:
             due = standing.due_at if standing is not None else None
@@ -386,6 +413,15 @@ def _kept_timers(
                 standing if standing is not None and standing.due_at == due else DueTimer(timer.name, timer.event, due)
             )
     return tuple(kept)
+
+
+def _armed_anew(
+    timer: BoundTimer, standing: DueTimer | None, before: Case, after: Case, policy: Policy, zone: ZoneInfo
+) -> bool:
+    """Whether what the timer hangs on has moved: its fact, or the policy's number that is part of its name."""
+    if standing is None and before.policy != after.policy:
+        return True
+    return bool(timer.anchor(before, policy, zone) != timer.anchor(after, policy, zone))
 
 
 # --- mails --------------------------------------------------------------------------------------------------------
@@ -472,6 +508,21 @@ REASON_REQUIRED = Reason(
     Text("Indiquez la raison de cet acte.", "Say why: this act needs a reason."),
     unblock=Text("Ajoutez une raison.", "Add a reason."),
 )
+
+
+def _had_one(machine: Machine, view: View) -> bool:
+    """Whether the subject has, or had, a case of the workflow."""
+    return any(True for _ in view.of(machine.name)) or any(key.startswith(f"{machine.name}.") for key in view.tally)
+
+
+def _one_is_enough(machine: Machine) -> Reason:
+    return Reason(
+        "one_per_subject",
+        Text(
+            f"{machine.title.fr} : il n’y en a qu’une par dossier, et elle existe déjà.",
+            f"{machine.title.en}: there is only one for each record, and it exists already.",
+        ),
+    )
 
 
 def _not_in_this_state(machine: Machine, case: Case, event: str) -> Reason:

@@ -179,7 +179,12 @@ def begun(facts: Membership, data: Gained, view: View) -> Membership:
         anniversary = first_anniversary(view.today, None, numbers)
         fresh = Membership(licences=data.lines, first_order_on=view.today)
         return _with_anniversary(fresh, anniversary, view.today.day, numbers)
-    return _first_term(replace(facts, licences=data.lines, first_order_on=view.today), view, numbers)
+    facts = _first_term(replace(facts, licences=data.lines, first_order_on=view.today), view, numbers)
+    # The first order may come after the anniversary that was chosen, or that an old authorization gave: it is yearly.
+    while facts.anniversary is not None and facts.anchor_day is not None and facts.anniversary <= view.today:
+        following = next_anniversary(facts.anniversary, facts.anchor_day)
+        facts = _with_anniversary(facts, following, facts.anchor_day, numbers)
+    return facts
 
 
 def with_more_licences(facts: Membership, data: Gained, view: View) -> Membership:

@@ -244,13 +244,13 @@ def promise_in_the_past(_facts: Authorization, data: Promise, view: View) -> Rea
     )
 
 
-def already_reported(facts: Authorization, _data: NoData, view: View) -> Reason | None:
-    """Adobe said so before."""
+def deactivated_by_adobe(facts: Authorization, _data: Any, _view: View) -> Reason | None:
+    """Adobe said so, and has not given the licences back."""
     if facts.deactivated_on is None:
         return None
     said = day(facts.deactivated_on)
     return Reason(
-        "already_reported",
+        "deactivated_by_adobe",
         says(
             f"Adobe a déjà signalé la désactivation, le {said.fr}.",
             f"Adobe already reported the deactivation, on {said.en}.",
@@ -494,8 +494,8 @@ class PurchaseAuthorization(Workflow):
     place_order = ordered.from_(pending, late, suspended) | expired.to(ordered, unless=expired_before)
     pay = paid.from_(ordered, pending, late, suspended, expired, written_off)
     order_refused = (
-        ordered.to(pending, unless=due_day_over)
-        | ordered.to(late, unless=deactivation_day_reached)
+        ordered.to(pending, unless=[due_day_over, deactivated_by_adobe])
+        | ordered.to(late, unless=[deactivation_day_reached, deactivated_by_adobe])
         | ordered.to(suspended)
         | suspended.to(suspended)
     )
@@ -520,9 +520,12 @@ class PurchaseAuthorization(Workflow):
     )
     grant_extension = pending.to(pending) | late.to(pending) | suspended.to(pending) | ordered.to(ordered)
     customer_paid = pending.to(pending) | ordered.to(ordered) | late.to(late) | suspended.to(suspended) | paid.to(paid)
-    deactivate = suspended.from_(pending, ordered, late) | suspended.to(suspended, unless=already_reported)
+    deactivate = suspended.from_(pending, ordered, late) | suspended.to(suspended, unless=deactivated_by_adobe)
     restore = (
-        suspended.to(ordered, unless=not_under_order) | suspended.to(pending, unless=due_day_over) | suspended.to(late)
+        suspended.to(ordered, unless=not_under_order)
+        | suspended.to(pending, unless=due_day_over)
+        | suspended.to(late)
+        | ordered.to(ordered)
     )
     write_off = written_off.from_(late, suspended)
     give_back = (

@@ -171,6 +171,11 @@ class Teller:
         self.counts[what] = self.counts.get(what, 0) + 1
         return self.counts[what]
 
+    def document(self, kind: str, day: date) -> str:
+        """A number as shops and bookkeepers give it: kind, day, and which of that day."""
+        name = f"{self.letter}{kind}{day:%y%m%d}"
+        return f"{name}-{self.count(name):02d}"
+
     # --- buying ---------------------------------------------------------------------------------------------------
 
     def some_lines(self, customer: Customer, catalogue: dict[str, list[str]] = TEAMS) -> Lines:
@@ -195,12 +200,11 @@ class Teller:
 
     def authorization(self, customer: Customer, at: datetime, lines: Lines, *, by_customer: bool = False) -> tuple[str, str]:
         """A purchase authorization; its path, and the name by which orders call it."""
-        year = at.year % 100
         if by_customer:
             own = f"ADC-{self.chance.hexadecimal(10)}"
             self.tell("adobe", "purchase_authorization.add", f"customers/{customer.ref}/authorizations/{own}", at, {"lines": self.lines(lines)})
             return f"customers/{customer.ref}/authorizations/{own}", own
-        own = f"{self.letter}W-{year}-{self.count('authorization'):04d}"
+        own = self.document("W", at.date())
         data: dict[str, Any] = {"lines": self.lines(lines)}
         po = None
         if self.chance.happens(60):
@@ -214,7 +218,7 @@ class Teller:
         self, customer: Customer, at: datetime, lines: Lines, kind: str, authorization: str | None = None, *, delay: timedelta | None = None,
         whole: bool = True,
     ) -> Order:
-        own = f"{self.letter}C-{at.year % 100}-{self.count('order'):05d}"
+        own = self.document("C", at.date())
         number = f"7{self.chance.number(10**8, 10**9 - 1)}"
         said = delay is not None or self.chance.happens(75)
         data: dict[str, Any] = {"kind": kind}
@@ -304,7 +308,7 @@ class Teller:
     def buy_from_the_wrong_list(self, customer: Customer, day: date) -> date | None:
         """A product of another segment, refused; then the right one."""
         other = "education" if customer.segment != "education" else "government"
-        own = f"{self.letter}W-{day.year % 100}-{self.count('authorization'):04d}"
+        own = self.document("W", day)
         wrong = {"lines": self.lines({TEAMS[other][0]: 2})}
         at = self.office(day)
         self.tell("shop", "purchase_authorization.create", f"customers/{customer.ref}/authorizations/{own}", at, wrong)
@@ -452,7 +456,7 @@ class Teller:
         self.gains(customer, accepted.date(), lines)
         back = lines if whole else {next(iter(lines)): 2}
         asked = self.after(accepted, 3, 9)
-        own = f"{self.letter}R-{asked.year % 100}-{self.count('return'):03d}"
+        own = self.document("R", asked.date())
         data: dict[str, Any] = {"order": order.number}
         if not whole:
             data["lines"] = self.lines(back)

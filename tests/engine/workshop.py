@@ -1,7 +1,7 @@
 """A bicycle workshop: a trade of its own for tests of the engine, with all that a workflow file may say.
 
-Owners have names that are exclusive, repairs open and close beside each other, a club card is one per owner; events send
-others, reports contradict, timers remind, move and repeat.
+Owners have names that are exclusive, repairs open and close beside each other, the club is one per owner; events send
+others, reports contradict what is known, timers remind, move and repeat.
 """
 
 from collections.abc import Mapping
@@ -35,6 +35,7 @@ from vipflow import (
     on,
 )
 from vipflow.engine.plain import PlainTrade
+from vipflow.machine import compile_workflows
 from vipflow.policy import Policy
 
 
@@ -59,7 +60,7 @@ class Register(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Phone(Struct, frozen=True, forbid_unknown_fields=True):
-    to: str
+    phone: str
 
 
 class Card(Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,7 +108,9 @@ class OwnerWorkflow(Workflow):
         )
     ]
     changes: ClassVar = [
-        Change(change_phone, data=Phone, record=lambda owner, data, view: replace(owner, phone=data.to), kind=REPORT),
+        Change(
+            change_phone, data=Phone, record=lambda owner, data, view: replace(owner, phone=data.phone), kind=REPORT
+        ),
         Change(give_card, data=Card, record=lambda owner, data, view: replace(owner, card=data.number)),
         Change(count_visit, record=lambda owner, data, view: replace(owner, visits=owner.visits + 1)),
         Change(note_incident, record=lambda owner, data, view: replace(owner, incidents=owner.incidents + 1)),
@@ -128,6 +131,12 @@ class Repair(Facts, frozen=True):
 class Bring(Struct, frozen=True, forbid_unknown_fields=True):
     bicycle: str
     frame: str | None = None
+
+
+def taken_in(data: Bring, view: View) -> Repair:
+    if data.bicycle == "cursed":
+        raise RuntimeError("nobody knows how to take this in")
+    return Repair(data.bicycle, data.frame)
 
 
 def too_many(repair: None, data: Bring, view: View) -> Reason | None:
@@ -171,7 +180,7 @@ class RepairWorkflow(Workflow):
             "bring",
             brought,
             data=Bring,
-            build=lambda data, view: Repair(data.bicycle, data.frame),
+            build=taken_in,
             unless=[too_many],
         )
     ]
@@ -273,4 +282,4 @@ class WorkshopTrade(PlainTrade):
         }
 
 
-WORKSHOP = [OwnerWorkflow, RepairWorkflow, ClubWorkflow]
+WORKSHOP = compile_workflows([OwnerWorkflow, RepairWorkflow, ClubWorkflow])

@@ -125,6 +125,8 @@ class World:
                 break
             self.clock.move_to(max(due, self.clock.now()))
             self.sweep()
+            left = self.engine.next_due()
+            assert left is None or left > self.clock.now(), f"what was due at {left} is due for ever"
         self.clock.move_to(until)
 
     # --- what is written ------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.workflows.world import World
+from tests.workflows.world import World, invited_customer, member_of_a_year
 
 
 @pytest.fixture
@@ -12,18 +12,12 @@ def world() -> World:
 
 
 @pytest.fixture
-def invited(world: World) -> World:
+def invited() -> World:
     """The same, its customer just invited."""
-    world.invite()
-    return world
+    return invited_customer()
 
 
 @pytest.fixture
-def member(world: World) -> World:
-    """A customer whose first order, ten licences of Photoshop, Adobe accepted on 16 January 2024: AD 16 January 2025."""
-    world = World(start="2024-01-10")
-    world.invite()
-    world.go_to("2024-01-16")
-    order = world.order(world.authorize(("65305156CA01A12", 10)))
-    world.done("order.accept", case=order)
-    return world
+def member() -> World:
+    """A customer with ten licences and the anniversary date 16 January 2025, on 16 January 2024."""
+    return member_of_a_year()

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from tests.workflows.world import ADMIN, ELAN, MARIE, PHOTOSHOP, SHOP, World, codes, lines
-from vipflow.decide import Stale
+from vipflow.case import Stale
 from vipflow.vip.customers import provisional_number, warnings_before_inviting
 from workflows.customer import ExistingMember, NewCustomer
 

@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from tests.workflows.world import ALL_APPS, CC_ENTERPRISE, ILLUSTRATOR, PHOTOSHOP, Stale, World, codes, lines
+from tests.workflows.world import ALL_APPS, CC_ENTERPRISE, ILLUSTRATOR, PHOTOSHOP, World, codes, lines
+from vipflow.case import Stale
 from workflows.order import NewOrder
 
 

@@ -15,12 +15,11 @@ from tests.workflows.world import (
     MARIE,
     PHOTOSHOP,
     VECTORS,
-    Decision,
-    Stale,
     World,
     codes,
     lines,
 )
+from vipflow.case import Decision, Stale
 
 ONE = {"lines": lines((PHOTOSHOP, 1))}
 
@@ -212,7 +211,12 @@ def test_the_marketplace_knows_no_category_without_authorization():
 
 @pytest.mark.parametrize(
     ("sku", "quantity", "allowed"),
-    [(PHOTOSHOP, 10_000, True), (PHOTOSHOP, 10_001, False), (CC_ENTERPRISE, 599_000, True), (CC_ENTERPRISE, 599_001, False)],
+    [
+        (PHOTOSHOP, 10_000, True),
+        (PHOTOSHOP, 10_001, False),
+        (CC_ENTERPRISE, 599_000, True),
+        (CC_ENTERPRISE, 599_001, False),
+    ],
 )
 def test_quantities_have_a_limit(sku, quantity, allowed):
     world = World(policy="vip-marketplace")
@@ -304,7 +308,9 @@ def test_a_refused_order_puts_it_back_where_its_dates_say(day, state):
     assert world.facts(pa).order is None
 
 
-@pytest.mark.parametrize(("day", "state"), [("2024-03-10", "pending"), ("2024-03-20", "late"), ("2024-04-05", "suspended")])
+@pytest.mark.parametrize(
+    ("day", "state"), [("2024-03-10", "pending"), ("2024-03-20", "late"), ("2024-04-05", "suspended")]
+)
 def test_a_payment_reported_without_an_order_settles_it_from_any_state(day, state):
     world, pa = authorized()
     world.go_to(day)
@@ -481,6 +487,19 @@ def test_an_ordered_authorization_that_adobe_deactivates_comes_back_as_ordered()
     assert world.state(pa) == "ordered"
     world.done("order.accept", case=order)
     assert world.state(pa) == "paid"
+
+
+def test_licences_that_adobe_deactivated_stay_so_when_the_order_is_refused():
+    world, pa = authorized()
+    world.done("purchase_authorization.deactivate", case=pa)
+    order = world.order(pa)
+    assert world.summary["licence_count"] == 0
+    world.done("order.refuse", case=order)
+    assert world.state(pa) == "suspended"
+    world.order(pa)
+    world.done("purchase_authorization.restore", case=pa)
+    assert world.state(pa) == "ordered"
+    assert world.summary["licence_count"] == 5
 
 
 def test_licences_restored_after_their_day_stay_until_adobe_says_otherwise():

@@ -5,7 +5,8 @@ import json
 import msgspec
 import pytest
 
-from tests.workflows.world import ALL_APPS, PHOTOSHOP, VECTORS, Decision, World, codes, lines
+from tests.workflows.world import ALL_APPS, PHOTOSHOP, VECTORS, World, codes, lines
+from vipflow.case import Decision
 from workflows.return_request import NewReturn
 
 
@@ -77,7 +78,7 @@ def test_a_part_goes_back_and_order_and_authorization_stay_what_they_are():
 
 
 def test_a_refused_return_changes_nothing_and_says_why():
-    world, pa, order = bought()
+    world, _, order = bought()
     request = asked(world, order=order)
     world.done("return_request.refuse", {"explanation": "Trop tard"}, case=request)
     assert world.summary["licence_count"] == 70
@@ -148,9 +149,7 @@ def test_the_authorizations_of_one_order_give_back_in_turn(invited):
     assert quantities(invited.facts("membership").licences) == {PHOTOSHOP: 1, ALL_APPS: 1}
 
 
-@pytest.mark.parametrize(
-    ("back", "state"), [((PHOTOSHOP, 4), "partly_renewed"), ((PHOTOSHOP, 10), "ready")]
-)
+@pytest.mark.parametrize(("back", "state"), [((PHOTOSHOP, 4), "partly_renewed"), ((PHOTOSHOP, 10), "ready")])
 def test_a_renewal_that_goes_back_is_left_to_renew_again(member, back, state):
     member.go_to("2024-12-18")
     order = member.order(kind="renewal")

@@ -15,8 +15,20 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec.structs import replace
 
-from vipflow.case import Actor, Case, Decision, Event, Incident, Message, NotLoaded, Outcome, Refusal, Stale, Step
-from vipflow.case import Tenant, View
+from vipflow.case import (
+    Actor,
+    Case,
+    Decision,
+    Event,
+    Incident,
+    Message,
+    NotLoaded,
+    Outcome,
+    Refusal,
+    Step,
+    Tenant,
+    View,
+)
 from vipflow.decide import decide, fire, next_timer, still_true, superseded, without_settled
 from vipflow.facts import decode_facts, encode_facts
 from vipflow.machine import Workflows, compile_workflows
@@ -146,7 +158,9 @@ class World:
     def go_to(self, when: str | date | datetime) -> None:
         """Lets time pass, firing what falls due on the way."""
         until = self.moment(when)
-        assert until >= self.now, f"the clock stands at {self.now.isoformat()} and never goes back to {until.isoformat()}"
+        assert until >= self.now, (
+            f"the clock stands at {self.now.isoformat()} and never goes back to {until.isoformat()}"
+        )
         while self.view is not None:
             due = next_timer(self.view)
             if due is None or due[1].due_at > until:
@@ -225,7 +239,7 @@ class World:
         workflow, _, name = type_.partition(".")
         machine = self.workflows[workflow]
         kind = machine.kind_of(name)
-        decoded = msgspec.convert(data or {}, machine.data_of(name))
+        decoded: Any = msgspec.convert(data or {}, machine.data_of(name))
         if name not in machine.openings and case is None:
             case = self.ref_of(workflow)
         self.posted += 1
@@ -366,9 +380,25 @@ class World:
         return [self.day_of(message.effective_at) for message in self.mails(template)]
 
 
+def invited_customer() -> World:
+    """A customer invited on Monday, 4 March 2024, ten in the morning in Paris, under vip-2024."""
+    world = World()
+    world.invite()
+    return world
+
+
+def member_of_a_year() -> World:
+    """A customer whose first order, of ten Photoshop, Adobe accepted on 16 January 2024: AD 16 January 2025."""
+    world = World(start="2024-01-10")
+    world.invite()
+    world.go_to("2024-01-16")
+    order = world.order(world.authorize((PHOTOSHOP, 10)))
+    world.done("order.accept", case=order)
+    return world
+
+
 def codes(refusal: Refusal) -> list[str]:
     return [reason.code for reason in refusal.reasons]
 
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "calendar.json"
-

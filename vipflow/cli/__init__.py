@@ -13,45 +13,59 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from typer.main import get_command
 
+from vipflow.cli.helping import Tree
 from vipflow.cli.output import BAD_INPUT, FAULT, Output
 from vipflow.errors import VipflowError
 
-# In the order of `vipflow --help`: module, what it adds. A group has its noun as name; a single command none.
-_PARTS = (
-    "demo",
-    "check",
-    "verify",
-    "database",
-    "event",
-    "simulate",
-    "calendar",
-    "customer",
-    "authorization",
-    "order",
-    "renewal",
-    "return_",
-    "explain",
-    "forecast",
-    "history",
-    "timers",
-    "incident",
-    "team",
-    "reseller",
-    "mail",
-    "workflow",
-    "version",
-)
+if TYPE_CHECKING:
+    from typer._click.core import Context
+    from typer._click.formatting import HelpFormatter
+
+# Panels of `vipflow --help`, in order; of each its modules and the command that a module adds.
+_PANELS = {
+    "Begin": {"demo": "demo", "check": "check", "database": "db", "reseller": "reseller", "team": "team"},
+    "Your customers": {
+        "customer": "customer",
+        "authorization": "authorization",
+        "order": "order",
+        "renewal": "renewal",
+        "return_": "return",
+        "event": "event",
+    },
+    "Look ahead and back": {
+        "explain": "explain",
+        "forecast": "next",
+        "history": "history",
+        "timers": "timers",
+        "mail": "mail",
+        "incident": "incident",
+        "simulate": "simulate",
+        "calendar": "calendar",
+    },
+    "Look inside": {"workflow": "workflow", "verify": "verify", "version": "version"},
+}
+
+
+class Root(Tree):
+    """The tree of all commands, listed by panel."""
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+        for panel, modules in _PANELS.items():
+            self.list_some(panel, [name for name in modules.values() if name in self.commands], formatter)
+
 
 app = typer.Typer(
     name="vipflow",
+    cls=Root,
     help="Runs an Adobe VIP reseller's year: invitations, authorizations, orders, returns, renewals and their e-mails.",
     epilog="Exit codes: 0 done, 1 fault, 2 bad input, 3 refused, 4 not found, 5 id conflict, 6 busy.",
     no_args_is_help=True,
+    rich_markup_mode=None,  # rich's help costs more than all the rest
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
@@ -62,9 +76,10 @@ def _root() -> None:
     """A program of many commands, also while it has only one."""
 
 
-for _part in _PARTS:
-    if find_spec(f"vipflow.cli.{_part}") is not None:
-        import_module(f"vipflow.cli.{_part}").add_to(app)
+for _modules in _PANELS.values():
+    for _module in _modules:
+        if find_spec(f"vipflow.cli.{_module}") is not None:
+            import_module(f"vipflow.cli.{_module}").add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -118,13 +133,11 @@ class Unexpected(VipflowError):
 
 def _usage(out: Output, wrong: typer.TyperException) -> int:
     message = getattr(wrong, "format_message", lambda: str(wrong))()
-    if not message:  # a group named without a command has shown its help
-        return BAD_INPUT
     if out.json:
         out.fail(Usage(message), BAD_INPUT)
     context = getattr(wrong, "ctx", None)
     out.problem(message)
-    if context is not None:
+    if context is not None and not message.startswith("Usage:"):  # a noun without a command: that is its help
         out.problem(f"\n{context.command.get_usage(context)}\nMore: {context.command_path} --help")
     return BAD_INPUT
 

@@ -19,7 +19,7 @@ Anniversary = Annotated[str, typer.Option("--anniversary", help="The anniversary
 
 
 def add_to(app: typer.Typer) -> None:
-    calendar = group("calendar", "Work out the dates of renewals, authorizations, licences and first terms.")
+    calendar = group("calendar", "Work out the dates of the programme.")
     command(calendar, "renewal", needs="files")(renewal)
     command(calendar, "authorization", needs="files")(authorization)
     command(calendar, "seats", needs="files")(seats)
@@ -28,7 +28,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def renewal(session: Session, anniversary: Anniversary, policy: PolicyName = DEFAULT) -> None:
-    """Shows when the renewal window opens and closes around an anniversary date, and what else hangs on it."""
+    """Shows all dates around an anniversary date.
+
+    When the renewal window opens and closes, and what else hangs on it.
+    """
     from vipflow.operations import dates
 
     found = dates.renewal(_book(session), policy, dates.day("--anniversary", anniversary))
@@ -57,7 +60,7 @@ def authorization(
     policy: PolicyName = DEFAULT,
     zone: Zone = PARIS,
 ) -> None:
-    """Shows until when an authorization may be ordered, and when it is late, deactivated or expired."""
+    """Shows when an authorization is due, late, deactivated or expired."""
     from vipflow.operations import dates
 
     found = dates.authorization(_book(session), policy, created, zone)
@@ -68,7 +71,7 @@ def authorization(
             "created": f"{found['created']} ({found['zone']})",
             "order due on": f"{found['due_on']} (that day still in)" if found["due_on"] else None,
             "late from": found["late_from"],
-            "that is": found["late_at"] and f"{found['late_at']:%Y-%m-%dT%H:%M:%SZ}",
+            "in UTC": found["late_at"] and f"{found['late_at']:%Y-%m-%dT%H:%M:%SZ}",
             "without licences from": found["suspended_from"],
             "expires": found["expires_at"] and f"{found['expires_at']:%Y-%m-%dT%H:%M:%SZ}",
         },
@@ -81,7 +84,7 @@ def seats(
     added: Annotated[str, typer.Option("--added", help="The day on which the licence was added.", metavar="DATE")],
     policy: PolicyName = DEFAULT,
 ) -> None:
-    """Shows how long a licence lasts that is added during a term, up to the anniversary date."""
+    """Shows how long a licence lasts that is added during a term."""
     from vipflow.operations import dates
 
     found = dates.seats(_book(session), policy, dates.day("--anniversary", anniversary), dates.day("--added", added))
@@ -104,7 +107,7 @@ def first_anniversary(
     ] = None,
     policy: PolicyName = DEFAULT,
 ) -> None:
-    """Shows the first anniversary date of a membership and the three after it."""
+    """Shows the first anniversary date and the three after it."""
     from vipflow.operations import dates
 
     earlier = dates.day("--first-authorization", first_authorization) if first_authorization is not None else None

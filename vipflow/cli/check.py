@@ -12,9 +12,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def check(session: Session) -> None:
-    """Checks settings, workflows, policies, catalogue and e-mail templates, and reports all problems at once.
+    """Checks settings, workflows, policies and templates, and tells all problems.
 
-    Every workflow is compiled, every template rendered in every language with sample facts. Ends with 1 where there is
+    The catalogue too. Every workflow is compiled, every template rendered in every language with sample facts. Ends with 1 where there is
     a problem.
     """
     from vipflow.cli.output import FAULT, facts_table

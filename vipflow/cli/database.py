@@ -8,16 +8,16 @@ from vipflow.cli.session import Session, command, group
 
 
 def add_to(app: typer.Typer) -> None:
-    db = group("db", "Make the database, bring it to this release's schema, see where it stands.")
+    db = group("db", "Make, migrate and look at the database.")
     command(db, "migrate", needs="database")(migrate)
     command(db, "status", needs="database")(status)
     app.add_typer(db)
 
 
 def migrate(session: Session) -> None:
-    """Makes the database, or brings it to the schema of this release; its data stay.
+    """Makes the database, or brings it to the schema of this release.
 
-    Nothing happens where that is so already. Take a backup first, once there is something to lose.
+    Its data stay, and nothing happens where all is so already. Take a backup first, once there is something to lose.
     """
     from vipflow.operations.databases import migrate
 
@@ -32,7 +32,7 @@ def migrate(session: Session) -> None:
 
 
 def status(session: Session) -> None:
-    """Shows where the database is, which schema it has, and whether this release can work with it.
+    """Shows whether this release can work with the database.
 
     Ends with 1 where it cannot, saying what to do.
     """

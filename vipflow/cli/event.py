@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 def post(
     session: Session,
-    file: Annotated[str, typer.Argument(help="A file of JSON lines, or - for standard input.", metavar="FILE|-")],
+    file: Annotated[str, typer.Argument(help="JSON lines, or - for standard input.", metavar="FILE|-")],
     source: Annotated[
         str | None, typer.Option("--source", help="The source of events that name none.", metavar="NAME")
     ] = None,
@@ -37,9 +37,10 @@ def post(
 ) -> None:
     """Posts a file of events, of any length, and tells what became of them.
 
-    Good lines stand, bad ones are listed by number. Posting a file again is safe: an event counts once. The exit code is
-    that of the worst line: 1 an event could not be processed, 5 an id had another body before, 2 bad input, 4 not found,
-    3 refused, 0 none of these. Events that wait for a customer not known yet (parked) and stale ones count as 0.
+    Good lines stand, bad ones are listed by number. Posting a file again is safe: an event counts once. The exit code
+    is that of the worst line: 1 an event could not be processed, 5 an id had another body before, 2 bad input, 4 not
+    found, 3 refused, 0 none of these. Events that wait for a customer not known yet (parked), and stale ones, count as
+    0.
     """
     from vipflow.operations.allowed import not_allowed_to, refused
     from vipflow.operations.events import numbered_lines, post_lines
@@ -80,7 +81,7 @@ def show(out: Output, posted: Posted) -> None:
     out.answer(summary, facts_table(rows))
     if not out.json:
         for line in posted.bad[:SHOWN]:
-            out.problem(f"line {line.number}: {line.outcome.replace('_', ' ')}: {_why(line)}")
+            out.problem(f"line {line.number}: {line.outcome.replace('_', ' ')}: {why(line)}")
         if posted.bad_lines > SHOWN:
             out.problem(f"… and {posted.bad_lines - SHOWN:,} more; --verdicts FILE writes a line for each event.")
     parked = posted.outcomes.get("parked", 0)
@@ -105,7 +106,8 @@ def line_told(line: Line) -> dict[str, Any]:
     return told
 
 
-def _why(line: Line) -> str:
+def why(line: Line) -> str:
+    """What is wrong with a line, in a sentence."""
     from vipflow.cli.output import reason_text
 
     if line.verdict is None:
@@ -117,17 +119,24 @@ def _why(line: Line) -> str:
 @contextmanager
 def _opened(file: str) -> Iterator[tuple[BinaryIO, int | None]]:
     """The stream, and its size where that can be known."""
-    from vipflow.errors import BadInput
-
     if file == "-":
         yield sys.stdin.buffer, None
         return
-    try:
-        stream = Path(file).open("rb")
-    except OSError as wrong:
-        raise BadInput(file, f"it cannot be read ({wrong.strerror})", "name a file of JSON lines, or -") from None
-    with stream:
+    with opened(file, "name a file of JSON lines, or -") as stream:
         yield stream, Path(file).stat().st_size
+
+
+@contextmanager
+def opened(file: str, remedy: str) -> Iterator[BinaryIO]:
+    """A file to read; BadInput where that cannot be."""
+    from vipflow.errors import BadInput
+
+    try:
+        stream = Path(file).open("rb")  # noqa: SIM115 - closed below; only the opening is ours to explain
+    except OSError as wrong:
+        raise BadInput(file, f"it cannot be read ({wrong.strerror})", remedy) from None
+    with stream:
+        yield stream
 
 
 @contextmanager

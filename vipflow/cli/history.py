@@ -10,7 +10,10 @@ from vipflow.cli.options import After, Limit, Ref
 from vipflow.cli.session import Session, command
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from zoneinfo import ZoneInfo
+
+    from rich.console import RenderableType
 
     from vipflow.operations.inspection import HistoryEntry
 
@@ -26,37 +29,41 @@ def history(
     limit: Limit = 100,
     after: After = None,
 ) -> None:
-    """Shows what happened to a customer and all its cases, or to one case: when, what, by whom and why.
+    """Shows what happened to a customer or a case, when, by whom and why.
 
-    Times are when it happened, in the reseller's zone; where it was learned of on a later day, that day is told too.
+    A customer is told with all its cases. Times are when it happened, in the reseller's zone; what was learned of an hour later or more says so.
     """
+    from vipflow.cli.output import moment
     from vipflow.operations.inspection import history
 
     page = history(session.installation, session.who, ref, limit=limit, after=after)
     zone = session.who.zone
     columns: dict[str, Any] = {
         "#": lambda entry: entry.sequence,
-        "When": lambda entry: _when(entry, zone),
+        "When": lambda entry: moment(entry.effective_at, zone),
         "Case": lambda entry: entry.case,
         "What": lambda entry: entry.label.en,
         "State": _state,
         "By": _by,
         "Mails": lambda entry: ", ".join(key.split(":")[2] for key in entry.messages),
     }
-    if facts:
-        columns["Facts"] = _facts
-    session.out.rows(page.items, columns, next=page.next, empty="Nothing happened yet.")
+    if any(map(_learned_later, page.items)):
+        columns["Learned"] = lambda entry: moment(entry.recorded_at, zone) if _learned_later(entry) else ""
+    if facts and not session.out.json:
+        session.out.answer(None, *(piece for entry in page.items for piece in _told(entry, zone)))
+    else:
+        session.out.rows(page.items, columns, next=page.next, empty="Nothing happened yet.")
 
 
-def _when(entry: HistoryEntry, zone: ZoneInfo) -> str:
-    happened, learned = entry.effective_at.astimezone(zone), entry.recorded_at.astimezone(zone)
-    said = f"{happened:%Y-%m-%d %H:%M}"
-    return said if happened.date() == learned.date() else f"{said}\n(learned {learned:%Y-%m-%d})"
+def _learned_later(entry: HistoryEntry) -> bool:
+    return (entry.recorded_at - entry.effective_at).total_seconds() >= 3600
 
 
 def _state(entry: HistoryEntry) -> str:
+    from vipflow.cli.output import change
+
     note = (entry.note or {}).get("note")
-    said = entry.to_state if entry.from_state in (None, entry.to_state) else f"{entry.from_state} → {entry.to_state}"
+    said = change(entry.from_state, entry.to_state)
     return f"{said} ({note})" if note else said
 
 
@@ -65,14 +72,24 @@ def _by(entry: HistoryEntry) -> str:
     return f"{said}: {entry.reason}" if entry.reason else said
 
 
-def _facts(entry: HistoryEntry) -> str:
-    from vipflow.cli.output import json_line
+def _told(entry: HistoryEntry, zone: ZoneInfo) -> Iterator[RenderableType]:
+    """An entry with its facts below; when a case opens, what is empty goes without saying."""
+    from rich.padding import Padding
+    from rich.text import Text
 
-    lines = []
-    for name, value in entry.facts_after.items():
-        before = entry.facts_before.get(name)
-        said = value if isinstance(value, str) else json_line(value)
-        was = "" if before is None else f" (was {before if isinstance(before, str) else json_line(before)})"
-        lines.append(f"{name}: {said}{was}")
-    lines += [f"{name}: removed" for name in entry.facts_before if name not in entry.facts_after]
-    return "\n".join(lines)
+    from vipflow.cli.output import facts_table, json_line, moment
+
+    yield Text(
+        f"{entry.sequence}  {moment(entry.effective_at, zone)}  {entry.case}  "
+        f"{entry.label.en} ({_state(entry)}), by {_by(entry)}"
+    )
+    facts = {}
+    for name in dict.fromkeys([*entry.facts_after, *entry.facts_before]):
+        before, after = (each.get(name) for each in (entry.facts_before, entry.facts_after))
+        said = after if isinstance(after, str) else json_line(after)
+        if before not in (None, [], {}):
+            facts[name] = f"{said} (was {before if isinstance(before, str) else json_line(before)})"
+        elif after not in (None, [], {}):
+            facts[name] = said
+    if facts:
+        yield Padding(facts_table(facts), (0, 0, 0, 4))

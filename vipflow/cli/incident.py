@@ -11,7 +11,7 @@ from vipflow.cli.session import Session, command, group
 
 
 def add_to(app: typer.Typer) -> None:
-    incident = group("incident", "See what stopped, or contradicted what we knew, and needs a person.")
+    incident = group("incident", "See what stopped and needs a person.")
     command(incident, "list")(list_)
     command(incident, "show")(show)
     app.add_typer(incident)

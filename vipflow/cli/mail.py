@@ -36,7 +36,10 @@ def list_(
     limit: Limit = 100,
     after: After = None,
 ) -> None:
-    """Lists mails in the order in which they were written: of a customer with its cases, of a case, or of everybody."""
+    """Lists mails in the order in which they were written.
+
+    Of a customer with all its cases, of one case, or of everybody.
+    """
     from vipflow.cli.output import when
     from vipflow.operations.inspection import messages
 
@@ -59,7 +62,10 @@ def list_(
 
 
 def show(session: Session, key: Key) -> None:
-    """Shows one mail as it reads: the very words that left, or those that would leave now."""
+    """Shows a mail as it reads.
+
+    That is, in the very words that left, or in those that would leave now.
+    """
     from vipflow.cli.output import facts_table, when
     from vipflow.operations.inspection import message_text
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DONE, FAULT, BAD_INPUT, REFUSED, NOT_FOUND, CONFLICT, BUSY = 0, 1, 2, 3, 4, 5, 6
 
-WIDE = 100
+WIDE = 140
 """Columns where the output is no terminal: a file, a pipe."""
 
 
@@ -126,12 +126,14 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    made = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, title=title, title_justify="left", title_style="bold", pad_edge=False
+    )
     items = list(items)
     cells = [[cell(item) for cell in columns.values()] for item in items]
     for at, name in enumerate(columns):
         numbers = all(isinstance(row[at], int) for row in cells if row[at] is not None) and bool(cells)
-        made.add_column(name, justify="right" if numbers else "left", overflow="fold")
+        made.add_column(name, justify="right" if numbers else "left", overflow="fold", no_wrap=at == 0)
     for row in cells:
         made.add_row(
             *(each if hasattr(each, "__rich__") or isinstance(each, Text) else Text(shown(each)) for each in row)
@@ -164,12 +166,22 @@ def shown(value: Any) -> str:
     return str(value)
 
 
+def moment(instant: datetime, zone: ZoneInfo) -> str:
+    """An instant to the minute, as the clocks of the reseller show it."""
+    return f"{instant.astimezone(zone):%Y-%m-%d %H:%M}"
+
+
 def when(instant: datetime | None, zone: ZoneInfo) -> str:
     """An instant as the clocks of the reseller show it; midnight, when days change, as the day alone."""
     if instant is None:
         return ""
     local = instant.astimezone(zone)
     return f"{local:%Y-%m-%d}" if (local.hour, local.minute, local.second) == (0, 0, 0) else f"{local:%Y-%m-%d %H:%M}"
+
+
+def change(before: str | None, after: str) -> str:
+    """A step from one state to another, or the state in which it left the case."""
+    return after if before in (None, after) else f"{before} → {after}"
 
 
 def reason_text(reason: Reason) -> str:

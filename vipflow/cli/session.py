@@ -21,8 +21,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
+from vipflow.cli.helping import group
 from vipflow.cli.output import Output
 from vipflow.errors import BadInput
+
+__all__ = ["Session", "command", "group"]
 
 if TYPE_CHECKING:
     from vipflow.config import Settings
@@ -35,16 +38,16 @@ Needs = Literal["nothing", "files", "database", "reseller"]
 Config = Annotated[
     Path | None,
     typer.Option(
-        "--config", help="Read the settings from this file. [env: VIPFLOW_CONFIG; else ./config.toml]", metavar="FILE"
+        "--config", help="Read the settings from this file. (Else VIPFLOW_CONFIG, else ./config.toml.)", metavar="FILE"
     ),
 ]
 Reseller = Annotated[
     str | None,
-    typer.Option("--reseller", help="Which reseller, once there are several. [env: VIPFLOW_RESELLER]", metavar="KEY"),
+    typer.Option("--reseller", help="Which reseller, once there are several. (Or VIPFLOW_RESELLER.)", metavar="KEY"),
 ]
 As = Annotated[
     str | None,
-    typer.Option("--as", help="Act as this member of the team: history names them. [env: VIPFLOW_AS]", metavar="EMAIL"),
+    typer.Option("--as", help="Act as this member of the team: history names them. (Or VIPFLOW_AS.)", metavar="EMAIL"),
 ]
 On = Annotated[
     str | None,
@@ -168,14 +171,12 @@ def command(
         parameters = [*by_keyword, *extra]
         run.__signature__ = signature.replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
-        app.command(name, **settings)(run)
+        app.command(name, help=_about(function), **settings)(run)
         return function
 
     return decorate
 
 
-def group(name: str, about: str) -> typer.Typer:
-    """A noun with its own commands: `vipflow customer …`."""
-    return typer.Typer(
-        name=name, help=about, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
-    )
+def _about(function: Callable[..., None]) -> str:
+    """A docstring as help: a paragraph is one line, for the terminal to break."""
+    return "\n\n".join(" ".join(part.split()) for part in (inspect.getdoc(function) or "").split("\n\n"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,37 +19,33 @@ def add_to(app: typer.Typer) -> None:
 
 def simulate(
     session: Session,
-    file: Annotated[
-        str, typer.Argument(help="Events as JSON lines, in the order in which they arrive.", metavar="FILE")
-    ],
+    file: Annotated[str, typer.Argument(help="JSON lines, in the order of arrival.", metavar="FILE")],
     since: Annotated[str, typer.Option("--from", help="The first day.", metavar="DATE")],
     until: Annotated[str, typer.Option("--until", help="The last day, to its end.", metavar="DATE")],
     policy: PolicyName = "vip-2024",
     zone: Zone = "Europe/Paris",
-    language: Annotated[
-        str, typer.Option("--language", help="The reseller's language: fr or en.", metavar="LANG")
-    ] = "fr",
+    language: Annotated[str, typer.Option("--language", help="fr or en.", metavar="LANG")] = "fr",
     limit: Limit = 100,
 ) -> None:
-    """Shows what a file of events would lead to: transitions, mails and final states, day by day on a moving clock.
+    """Shows what a file of events would lead to, and keeps nothing.
 
-    Nothing is kept and no mail leaves; your database is not looked at. Events from before the first day arrive when it
+    The clock moves from the first day to the last; what it brings is shown: transitions, mails and final states. No
+    mail leaves, your database is not looked at. Events from before the first day arrive when it
     begins. Bad lines are listed and left out; the exit code is that of `event post`.
     """
     from zoneinfo import ZoneInfo
 
+    from vipflow.cli.event import opened
     from vipflow.errors import BadInput
     from vipflow.operations.dates import day
     from vipflow.operations.events import numbered_lines
-    from vipflow.operations.simulation import simulate
+    from vipflow.operations.simulation import owners_in, simulate
 
     if language not in ("fr", "en"):
         raise BadInput("--language", f"{language!r} is none that mails are written in", "write fr or en")
-    try:
-        stream = Path(file).open("rb")
-    except OSError as wrong:
-        raise BadInput(file, f"it cannot be read ({wrong.strerror})", "name a file of JSON lines") from None
-    with stream:
+    with opened(file, "name a file of JSON lines") as stream:
+        team = owners_in(numbered_lines(stream))
+        stream.seek(0)
         found = simulate(
             session.files,
             numbered_lines(stream),
@@ -59,6 +54,7 @@ def simulate(
             policy=policy,
             zone_name=zone,
             language=language,
+            team=team,
             most_steps=limit,
         )
     _show(session, found, ZoneInfo(zone))
@@ -67,8 +63,8 @@ def simulate(
 
 
 def _show(session: Session, found: Simulation, zone: Any) -> None:
-    from vipflow.cli.event import line_told
-    from vipflow.cli.output import table, when
+    from vipflow.cli.event import line_told, why
+    from vipflow.cli.output import change, table, when
 
     out = session.out
     if out.json:
@@ -84,9 +80,7 @@ def _show(session: Session, found: Simulation, zone: Any) -> None:
         "Customer": lambda step: step.customer,
         "Case": lambda step: step.case if step.case != step.customer else "",
         "What": lambda step: step.label.en,
-        "State": lambda step: (
-            step.to_state if step.from_state in (None, step.to_state) else f"{step.from_state} → {step.to_state}"
-        ),
+        "State": lambda step: change(step.from_state, step.to_state),
         "Mails": lambda step: ", ".join(step.mails),
     }
     pieces: list[Any] = []
@@ -110,5 +104,4 @@ def _show(session: Session, found: Simulation, zone: Any) -> None:
         pieces.append(f"{found.ignored} events after the last day were left out.")
     out.answer(None, *(pieces or ["Nothing would happen."]))
     for line in found.events.bad:
-        told = line.problem or " ".join(reason.says.en for reason in line.verdict.reasons if line.verdict)
-        out.problem(f"line {line.number}: {line.outcome.replace('_', ' ')}: {told}")
+        out.problem(f"line {line.number}: {line.outcome.replace('_', ' ')}: {why(line)}")

@@ -18,9 +18,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def timers(session: Session, ref: PerhapsRef = None, limit: Limit = 100, after: After = None) -> None:
-    """Shows the timers that are armed, the earliest first: of a customer with its cases, of one case, or of everybody.
+    """Shows the timers that are armed, the earliest first.
 
-    `vipflow next REF` says what they will lead to.
+    Of a customer with all its cases, of one case, or of everybody. `vipflow next REF` says what they will lead to.
     """
     from vipflow.cli.output import when
     from vipflow.operations.inspection import armed_timers

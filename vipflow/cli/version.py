@@ -12,7 +12,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def version(session: Session) -> None:
-    """Shows the versions of vipflow, of the database schema it needs and of what it runs on."""
+    """Shows the versions of vipflow and of what it runs on."""
     import platform
     from importlib.metadata import version as version_of
 

@@ -8,23 +8,22 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from vipflow.case import Actor, Decision, Event, Incident, Refusal, Stale
 from vipflow.clock import Clock, HostClock
 from vipflow.decide import decide
 from vipflow.engine.addresses import Found, Target, names_in, path_of, place
-from vipflow.engine.batch import Batch, Work
+from vipflow.engine.batch import ERRORS_AT_MOST, Batch, TimerFault, Work, timer_given_up, told, wakes_again
 from vipflow.engine.envelope import Envelope, Verdict, check_not_ahead, decode_data
 from vipflow.engine.pause import collection_paused
 from vipflow.engine.tenants import load_tenants
-from vipflow.engine.writing import Answered, write_batch
-from vipflow.errors import BadInput, Conflict, NotFound, VipflowError
+from vipflow.engine.writing import Answered, write_batch, write_timer_faults
+from vipflow.errors import BadInput, Busy, Conflict, NotFound, VipflowError
 from vipflow.machine import Workflows
 from vipflow.policy import Policy
 from vipflow.references import reference
 from vipflow.store import work as store
-from vipflow.store.database import Database
+from vipflow.store.database import Database, DatabaseUnusable
 from vipflow.store.meta import database_now, remember_now
 from vipflow.workflow import REPORT, REQUEST, Reason, Text
 
@@ -73,37 +72,46 @@ class Engine:
         return self._post(tenant, list(envelopes))
 
     def _post(self, tenant: int, envelopes: list[Envelope]) -> list[Answer]:
-        for attempt in range(TRIES):
+        for attempt in range(1, TRIES + 1):
             try:
                 return self._transact(tenant, envelopes, salt=0)
-            except IntegrityError:
-                break  # somebody was faster, or a reference collides: look again in smaller pieces
-            except DBAPIError as fault:
-                if not _worth_another_try(fault) or attempt == TRIES - 1:
-                    break
+            except Busy as busy:
+                if attempt == TRIES or not _undone_for_another(busy):
+                    raise
+            except VipflowError:
+                raise
+            except Exception:  # somebody was faster, a reference collides, or one event cannot be kept: look closer
+                break
         if len(envelopes) > 1:
             half = len(envelopes) // 2
             return self._post(tenant, envelopes[:half]) + self._post(tenant, envelopes[half:])
         return [self._post_alone(tenant, envelopes[0])]
 
     def _post_alone(self, tenant: int, envelope: Envelope) -> Answer:
-        """The event that the database refused: again with other references, else quarantined in a transaction of its
-        own.
-        """
-        problem: Exception | None = None
+        """The event that could not be kept: again with other references, else quarantined by itself."""
+        problem: Exception = RuntimeError("it could not be written")
         for salt in range(SALTS):
             try:
                 return self._transact(tenant, [envelope], salt=salt)[0]
-            except DBAPIError as fault:
+            except VipflowError:
+                raise
+            except Exception as fault:  # the last one is told in the verdict
                 problem = fault
-        return self._transact(tenant, [envelope], salt=0, quarantine=problem)[0]
+        return self._quarantine(tenant, envelope, problem)
 
-    def _transact(
-        self, tenant_id: int, envelopes: list[Envelope], *, salt: int, quarantine: Exception | None = None
-    ) -> list[Answer]:
+    def _quarantine(self, tenant_id: int, envelope: Envelope, problem: Exception) -> Answer:
+        """Keeps the event and its fault, and touches nothing else."""
+        with self.database.write() as connection:
+            batch = self.batch(connection, tenant_id, self.now(connection))
+            verdict, incident = _quarantined(envelope, None, problem)
+            batch.strangers.append((None, incident))
+            self._write(batch, [Answered(envelope, verdict, batch.now)])
+        return verdict
+
+    def _transact(self, tenant_id: int, envelopes: list[Envelope], *, salt: int) -> list[Answer]:
         with collection_paused(), self.database.write() as connection:
             batch = self.batch(connection, tenant_id, self.now(connection))
-            posting = _Posting(self, batch, envelopes, salt, quarantine)
+            posting = _Posting(self, batch, envelopes, salt)
             answers = posting.run()
             self._write(batch, posting.answered)
         self._committed(batch)
@@ -112,30 +120,60 @@ class Engine:
     # --- timers ---------------------------------------------------------------------------------------------------
 
     def sweep(self, *, most: int = 1000) -> SweepReport:
-        """Fires what is due now: at most `most` timers' subjects, each with all that falls due on the way. One
-        transaction.
+        """Fires what is due now: at most `most` timers' subjects, each with all that falls due on the way.
+
+        One transaction for a tenant's subjects; where one of them makes it fail it is found by halving, and its timers
+        are tried again later, so that no subject stops the others (PROMISES 12).
         """
-        subjects = transitions = faults = 0
-        batches = []
+        with self.database.read() as connection:
+            due = store.due_subjects(connection, self.read_now(connection), most)
+        by_tenant: dict[int, list[str]] = {}
+        for row in due:
+            by_tenant.setdefault(row.tenant, []).append(row.subject)
+        reports = [self._sweep(tenant, sorted(subjects)) for tenant, subjects in sorted(by_tenant.items())]
+        transitions, faults = sum(r.transitions for r in reports), sum(r.faults for r in reports)
+        return SweepReport(sum(r.subjects for r in reports), transitions, faults, more=transitions + faults > 0)
+
+    def _sweep(self, tenant: int, subjects: list[str]) -> SweepReport:
+        try:
+            return self._sweep_together(tenant, subjects)
+        except (Busy, DatabaseUnusable):
+            raise
+        except Exception as fault:
+            if len(subjects) == 1:
+                return self._back_off(tenant, subjects[0], fault)
+        half = len(subjects) // 2
+        first, second = self._sweep(tenant, subjects[:half]), self._sweep(tenant, subjects[half:])
+        return SweepReport(
+            first.subjects + second.subjects, first.transitions + second.transitions, first.faults + second.faults, True
+        )
+
+    def _sweep_together(self, tenant: int, subjects: list[str]) -> SweepReport:
         with collection_paused(), self.database.write() as connection:
-            now = self.now(connection)
-            due = store.due_subjects(connection, now, most)
-            by_tenant: dict[int, list[str]] = {}
-            for row in due:
-                by_tenant.setdefault(row.tenant, []).append(row.subject)
-            tenants = load_tenants(connection, self.trade, sorted(by_tenant)) if by_tenant else {}
-            for tenant_id in sorted(by_tenant):
-                batch = Batch(connection, self.workflows, self.trade, tenants[tenant_id], now, dict(self._policies))
-                batch.lock(by_tenant[tenant_id], skip_locked=True)
-                self._fire_all(batch)
-                self._write(batch, [])
-                batches.append(batch)
-                subjects += len(batch.works)
-                transitions += sum(len(w.steps) for w in batch.works.values())
-                faults += sum(len(w.faults) for w in batch.works.values())
-        for batch in batches:
-            self._committed(batch)
-        return SweepReport(subjects, transitions, faults, more=transitions + faults > 0)
+            batch = self.batch(connection, tenant, self.now(connection))
+            batch.lock(subjects, skip_locked=True)
+            self._fire_all(batch)
+            self._write(batch, [])
+        self._committed(batch)
+        works = batch.works.values()
+        return SweepReport(len(works), sum(len(w.steps) for w in works), sum(len(w.faults) for w in works), True)
+
+    def _back_off(self, tenant: int, subject: str, fault: Exception) -> SweepReport:
+        """The due timers of a subject that cannot even be loaded or written wait, longer each time."""
+        with self.database.write() as connection:
+            batch = self.batch(connection, tenant, self.now(connection))
+            problem = told(fault)
+            faults, given_up = [], []
+            for row in store.due_timers_of(connection, tenant, subject, batch.now):
+                errors = row.errors + 1
+                faults.append(
+                    TimerFault(row.case_ref, row.name, row.due_at, errors, wakes_again(batch.now, errors), problem)
+                )
+                if errors >= ERRORS_AT_MOST:
+                    event = f"{row.workflow}.{row.event}"
+                    given_up.append(timer_given_up(row.case_ref, row.name, row.due_at, event, problem))
+            write_timer_faults(batch, subject, faults, given_up)
+        return SweepReport(1, 0, len(faults), True)
 
     def _fire_all(self, batch: Batch) -> None:
         waiting = list(batch.works.values())
@@ -160,7 +198,7 @@ class Engine:
         for tenant_id in tenants:
             with self.database.write() as connection:
                 batch = self.batch(connection, tenant_id, self.now(connection))
-                posting = _Posting(self, batch, [], 0, None)
+                posting = _Posting(self, batch, [], 0)
                 posting.retry(store.parked(connection, tenant_id, most))
                 self._write(batch, posting.answered)
                 moved += len(posting.answered)
@@ -225,21 +263,21 @@ class Engine:
 class _Posting:
     """The events of one batch on their way through it."""
 
-    def __init__(
-        self, engine: Engine, batch: Batch, envelopes: list[Envelope], salt: int, quarantine: Exception | None
-    ) -> None:
+    def __init__(self, engine: Engine, batch: Batch, envelopes: list[Envelope], salt: int) -> None:
         self.engine = engine
         self.workflows = engine.workflows
         self.batch = batch
         self.envelopes = envelopes
         self.salt = salt
-        self.quarantine = quarantine
         self.answers: list[Answer | None] = [None] * len(envelopes)
         self.answered: list[Answered] = []
         self.settled: dict[tuple[str, str], tuple[str, Verdict]] = {}
         """(source, id) of events answered in this batch or before it: body hash and verdict."""
         self.parked: dict[tuple[str, str], Answered] = {}
-        self.places: dict[tuple[str, str], int] = {}
+        self.waiting: dict[tuple[str, str], str] = {}
+        """What events that were parked before this batch wait for, as the inbox has it."""
+        self.places: dict[tuple[str, str], list[int]] = {}
+        """Where in the batch an event stands, its repeats behind it."""
 
     def run(self) -> list[Answer]:
         batch = self.batch
@@ -247,13 +285,13 @@ class _Posting:
         self._prepare(self.envelopes)
         self._apply_all([(i, e, batch.now, False) for i, e in enumerate(self.envelopes)])
         self._wake_parked()
-        for answered in self.parked.values():
-            self.answered.append(answered)
+        self.answered += self.parked.values()
         return [answer for answer in self.answers if answer is not None]
 
     def retry(self, rows: Sequence[Any]) -> None:
         """Takes parked rows of the inbox up again, earliest first."""
         waiting = [(envelope_from_row(self.workflows, row), row.received_at) for row in rows]
+        self.waiting.update({(row.source, row.event_id): row.waiting_for for row in rows})
         self._prepare([envelope for envelope, _ in waiting])
         self._apply_all(
             [
@@ -262,6 +300,7 @@ class _Posting:
             ]
         )
         self._wake_parked()
+        self.answered += self.parked.values()
 
     def _read_inbox(self) -> None:
         sources = sorted({e.source for e in self.envelopes})
@@ -316,7 +355,7 @@ class _Posting:
                     later.append((index, envelope, received_at, known))
                 elif index is not None:
                     self.answers[index] = answer
-                    self.places[envelope.source, envelope.id] = index
+                    self.places.setdefault((envelope.source, envelope.id), []).append(index)
             self.batch.load_missing()
             queue = later
 
@@ -350,8 +389,8 @@ class _Posting:
         self.parked.pop(key, None)
         self.answered.append(Answered(envelope, answer, received_at, None, known))
         self.settled[key] = (envelope.body_hash, answer)
-        if key in self.places:
-            self.answers[self.places[key]] = answer
+        for nth, index in enumerate(self.places.get(key, ())):
+            self.answers[index] = answer if nth == 0 else msgspec.structs.replace(answer, replayed=True)
         return answer
 
     def _park(self, envelope: Envelope, waiting_for: str, received_at: datetime, known: bool) -> Answer:
@@ -360,10 +399,14 @@ class _Posting:
             machine = self.workflows.by_collection(collection)
             return NotFound(machine.title.en if machine is not None else collection, value)
         verdict = Verdict(envelope.source, envelope.id, envelope.type, "parked", waiting_for=waiting_for)
-        if not known:
+        key = (envelope.source, envelope.id)
+        if self.waiting.get(key) != waiting_for:
             expires = received_at + self.engine.trade.parked_for(self.batch.tenant)
-            self.parked[envelope.source, envelope.id] = Answered(envelope, verdict, received_at, expires)
-            self.settled[envelope.source, envelope.id] = (envelope.body_hash, verdict)
+            self.parked[key] = Answered(
+                envelope, verdict, received_at, expires if expires > self.batch.now else None, known
+            )
+        if not known:
+            self.settled[key] = (envelope.body_hash, verdict)
         return verdict
 
     def _wake_parked(self) -> None:
@@ -376,6 +419,7 @@ class _Posting:
             here = [(a.envelope, a.received_at) for a in self.parked.values() if a.verdict.waiting_for in fresh]
             rows = store.parked_for(batch.connection, batch.tenant.id, fresh)
             waiting = [(envelope_from_row(self.workflows, row), row.received_at, True) for row in rows]
+            self.waiting.update({(row.source, row.event_id): row.waiting_for for row in rows})
             waiting += [(envelope, received_at, False) for envelope, received_at in here]
             if not waiting:
                 continue
@@ -403,8 +447,6 @@ class _Posting:
             work = batch.works[str(target.subject)]
             if not self._fire_before(work, occurred_at):
                 return None
-        if self.quarantine is not None:
-            return self._quarantined(envelope, work, self.quarantine)
         event = Event(
             machine.name,
             envelope.event,
@@ -420,8 +462,6 @@ class _Posting:
             work.view = msgspec.structs.replace(work.view, salt=self.salt)
         try:
             outcome = batch.ask(work, lambda view: decide(self.workflows, event, view))
-        except VipflowError as wrong:
-            return self._quarantined(envelope, work, wrong)
         except Exception as fault:  # a guard or builder that raises touches only its own event
             return self._quarantined(envelope, work, fault)
         if outcome is None:
@@ -487,21 +527,28 @@ class _Posting:
         return Verdict(envelope.source, envelope.id, envelope.type, "refused", (reason,), found.ref, found.subject)
 
     def _quarantined(self, envelope: Envelope, work: Work, fault: Exception) -> Verdict:
-        problem = f"{type(fault).__name__}: {fault}".partition("\n")[0][:300]
-        says = Text(
-            f"L’événement {envelope.source}/{envelope.id} n’a pas pu être traité et attend une personne : {problem}",
-            f"The event {envelope.source}/{envelope.id} could not be processed and waits for a person: {problem}",
-        )
-        self.batch.strangers.append((_known(work), Incident("quarantined", None, envelope.type, says, envelope.cause)))
-        return Verdict(
-            envelope.source, envelope.id, envelope.type, "quarantined", (Reason("fault", says),), None, _known(work)
-        )
+        verdict, incident = _quarantined(envelope, _known(work), fault)
+        self.batch.strangers.append((_known(work), incident))
+        return verdict
 
 
 def envelope_case(envelope: Envelope, work: Work) -> str | None:
     """The case a refused event was for, where it is one of the subject in hand."""
     last = envelope.subject.rpartition("/")[2]
     return last if last in work.seen else None
+
+
+def _quarantined(envelope: Envelope, subject: str | None, fault: Exception) -> tuple[Verdict, Incident]:
+    """What an event that raised is answered, and whom it is shown to."""
+    event, problem = f"{envelope.source}/{envelope.id}", told(fault)
+    says = Text(
+        f"L’événement {event} n’a pas pu être traité et attend une personne : {problem}",
+        f"The event {event} could not be processed and waits for a person: {problem}",
+    )
+    verdict = Verdict(
+        envelope.source, envelope.id, envelope.type, "quarantined", (Reason("fault", says),), None, subject
+    )
+    return verdict, Incident("quarantined", None, envelope.type, says, envelope.cause)
 
 
 def _known(work: Work) -> str | None:
@@ -571,6 +618,6 @@ def _waited_too_long(envelope: Envelope, waiting_for: str) -> Incident:
     return Incident("parked_too_long", None, envelope.type, says, f"{envelope.cause}/parked")
 
 
-def _worth_another_try(fault: DBAPIError) -> bool:
-    """A deadlock or a serialization failure: PostgreSQL undid the transaction for another's sake."""
-    return getattr(fault.orig, "sqlstate", None) in {"40001", "40P01"}
+def _undone_for_another(busy: Busy) -> bool:
+    """A deadlock or a serialization failure: PostgreSQL undid the transaction for another's sake, at once."""
+    return getattr(getattr(busy.__cause__, "orig", None), "sqlstate", None) in {"40001", "40P01"}

@@ -39,6 +39,7 @@ class TimerFault:
 
     case: str
     name: str
+    due_at: datetime
     errors: int
     wake_at: datetime | None
     problem: str
@@ -286,20 +287,15 @@ class Batch:
 
     def _note_fault(self, work: Work, case: Case, timer: DueTimer, fault: Exception) -> None:
         key = (case.ref, timer.name)
-        errors = work.errors.get(key, 0) + 1
-        work.errors[key] = errors
+        errors = work.errors[key] = work.errors.get(key, 0) + 1
         work.sleeping.add(key)
-        problem = f"{type(fault).__name__}: {fault}"
-        quarantined = errors >= ERRORS_AT_MOST
-        wake_at = None if quarantined else self.now + FIRST_BACKOFF * 4 ** (errors - 1)
-        work.faults.append(TimerFault(case.ref, timer.name, errors, wake_at, problem))
-        if quarantined:
-            says = Text(
-                f"Le minuteur « {timer.name} » de {case.ref} a échoué {errors} fois et ne sera plus essayé : {problem}",
-                f"The timer “{timer.name}” of {case.ref} failed {errors} times and is not tried any more: {problem}",
-            )
-            cause = f"timer:{case.ref}/{timer.name}/{timer.due_at.isoformat()}/fault"
-            work.incidents.append(Incident("quarantined", case.ref, f"{case.workflow}.{timer.event}", says, cause))
+        problem = told(fault)
+        work.faults.append(
+            TimerFault(case.ref, timer.name, timer.due_at, errors, wakes_again(self.now, errors), problem)
+        )
+        if errors >= ERRORS_AT_MOST:
+            event = f"{case.workflow}.{timer.event}"
+            work.incidents.append(timer_given_up(case.ref, timer.name, timer.due_at, event, problem))
 
     def _note_names(self, work: Work, step: Step) -> None:
         machine = self.workflows[step.after.workflow]
@@ -339,3 +335,22 @@ class Batch:
         self.announced.add(f"{collection}/{value}")
         if found.ref not in known:
             self.new_names.append((collection, value, found, kind, exclusive))
+
+
+def told(fault: BaseException) -> str:
+    """A fault in one line that any database can keep."""
+    return f"{type(fault).__name__}: {fault}".partition("\n")[0][:300].encode("utf-8", "backslashreplace").decode()
+
+
+def wakes_again(now: datetime, errors: int) -> datetime | None:
+    """When a timer that failed for the `errors`th time is tried again; None: not before a person says so."""
+    return None if errors >= ERRORS_AT_MOST else now + FIRST_BACKOFF * 4 ** (errors - 1)
+
+
+def timer_given_up(case: str, name: str, due_at: datetime, event: str, problem: str) -> Incident:
+    """What a person is told of a timer that failed too often."""
+    says = Text(
+        f"Le minuteur « {name} » de {case} a échoué {ERRORS_AT_MOST} fois et ne sera plus essayé : {problem}",
+        f"The timer “{name}” of {case} failed {ERRORS_AT_MOST} times and is not tried any more: {problem}",
+    )
+    return Incident("quarantined", case, event, says, f"timer:{case}/{name}/{due_at.isoformat()}/fault")

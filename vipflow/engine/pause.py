@@ -1,4 +1,4 @@
-"""Garbage collection paused while a batch is in hand: it makes many small values that all die at its end (DECISIONS 14)."""
+"""Garbage collection paused while a batch is in hand: it makes many small values that all die at its end."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,13 +10,13 @@ import msgspec
 
 from vipflow.case import Case, DueTimer, Incident, Step
 from vipflow.decide import next_timer, without_settled
-from vipflow.engine.batch import Batch, Work
+from vipflow.engine.batch import Batch, TimerFault, Work
 from vipflow.engine.envelope import Envelope, Verdict
 from vipflow.facts import changed_facts, encode_facts
 from vipflow.references import reference
 from vipflow.store import tables
 from vipflow.store.policies import PolicyRow, keep_policy
-from vipflow.store.writes import Delete, Insert, Update
+from vipflow.store.writes import Delete, Insert, InsertAbsent, Update
 
 SUMMARY = [
     "name",
@@ -135,7 +135,7 @@ _queue = Insert(tables.messages, _MESSAGE)
 _name = Insert(tables.names, ["tenant", "collection", "value", "case_ref", "subject", "kind", "exclusive"])
 _receive = Insert(tables.inbox, _INBOX)
 _settle_verdicts = Update(tables.inbox, key=["tenant", "source", "event_id"], set=_VERDICT)
-_report = Insert(tables.incidents, ["tenant", "id", "subject", "case_ref", "kind", "cause", "says", "opened_at"])
+_report = InsertAbsent(tables.incidents, ["tenant", "id", "subject", "case_ref", "kind", "cause", "says", "opened_at"])
 
 _json = msgspec.json.Encoder(order="sorted").encode
 
@@ -259,7 +259,7 @@ def _write_timers(batch: Batch) -> None:
                     if old.get(name) != timer
                 ]
         for fault in work.faults:
-            if any(t.name == fault.name for t in work.seen[fault.case].timers):
+            if any(t.name == fault.name and t.due_at == fault.due_at for t in work.seen[fault.case].timers):
                 faults.append((tenant, fault.case, fault.name, fault.errors, fault.wake_at))
     _disarm.run(batch.connection, gone)
     _arm.run(batch.connection, armed)
@@ -360,6 +360,13 @@ def _message_rows(batch: Batch, work: Work) -> list[tuple[Any, ...]]:
 
 def _incidents(batch: Batch) -> list[tuple[str | None, Incident]]:
     return [(work.ref, incident) for work in batch.works.values() for incident in work.incidents] + batch.strangers
+
+
+def write_timer_faults(batch: Batch, subject: str, faults: Sequence[TimerFault], given_up: Sequence[Incident]) -> None:
+    """What is left of a subject whose timers could not be fired at all: when they are tried again, and whom to tell."""
+    tenant = batch.tenant.id
+    _back_off.run(batch.connection, [(tenant, f.case, f.name, f.errors, f.wake_at) for f in faults])
+    _report.run(batch.connection, [_incident_row(batch, subject, incident) for incident in given_up])
 
 
 def _incident_row(batch: Batch, subject: str | None, incident: Incident) -> tuple[Any, ...]:

@@ -26,9 +26,9 @@ def act(
 ) -> Verdict:
     """Posts one event of `type` about `subject` (a path: `customers/C-7K3F-9QTD`), effective on `who.on` or now.
 
-    A refusal is a Verdict like any other. With an `id` of your own the act may be repeated and counts once. Raises BadInput
-    for data that the event does not take, NotFound for a subject that does not exist, Conflict for an `id` that named
-    something else.
+    A refusal is a Verdict like any other. With an `id` of your own the act may be repeated and counts once. Raises
+    BadInput for data that the event does not take, NotFound for a subject that does not exist, Conflict for an `id`
+    that named something else.
     """
     given: dict[str, Any] = {
         "specversion": "1.0",

@@ -44,10 +44,10 @@ def check_all(config: Path | None) -> CheckReport:
         templates = Templates(settings.folders.email_templates)
         files = Files(settings, workflows, book, catalogue, templates, VipTrade(book, catalogue))
         missing = [str(folder) for folder in templates.folders if not folder.is_dir()]
-        wrong = [f"the folder {folder} is not there" for folder in missing] or template_problems(files)
+        faults = [f"the folder {folder} is not there" for folder in missing] or template_problems(files)
         checked["e-mail templates"] = f"{len(templates.names)} in {' and '.join(templates.languages)}"
-        if wrong:
-            problems["e-mail templates"] = wrong
+        if faults:
+            problems["e-mail templates"] = faults
     return CheckReport(not problems, checked, problems)
 
 

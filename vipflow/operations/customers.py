@@ -11,6 +11,7 @@ from vipflow.errors import BadInput
 from vipflow.operations.customer_lists import CustomerRow, customer_row
 from vipflow.operations.done import Done, perform
 from vipflow.operations.installation import Installation
+from vipflow.operations.products import Buyer
 from vipflow.operations.references import find_customer
 from vipflow.operations.rows import facts_of
 from vipflow.operations.who import Who
@@ -167,6 +168,15 @@ def facts_of_customer(installation: Installation, who: Who, ref: str) -> Custome
     with installation.database.read() as connection:
         row = reading.cases_by_ref(connection, who.tenant, [ref])[0]
     return cast(Customer, facts_of(installation, row))
+
+
+def buyer_of(installation: Installation, who: Who, ref: str) -> Buyer:
+    """The customer as somebody who names products: its segment, its offer types, what it holds."""
+    with installation.database.read() as connection:
+        rows = reading.cases_of_customer(connection, who.tenant, ref)
+    facts = next(facts_of(installation, row) for row in rows if row.ref == ref)
+    held = [facts_of(installation, row).licences for row in rows if row.workflow == "membership"]
+    return Buyer(facts.segment, facts.offer_types, [line.sku for lines in held for line in lines])
 
 
 def member_named(members: Sequence[MemberRow], wanted: str) -> str:

@@ -19,8 +19,8 @@ AT_ONCE = 500
 SEVERITY = ("quarantined", "conflict", "bad_input", "not_found", "refused")
 """What can be wrong with a line, the worst first; a file's exit code is that of its worst line.
 
-A fault of ours before a mistake of the sender's (first the one that may hide a lost fact: the same id for two of them), and a
-refusal last, which is an answer. Parked and stale lines are no mistakes.
+A fault of ours before a mistake of the sender's (first the one that may hide a lost fact: the same id for two of them),
+and a refusal last, which is an answer. Parked and stale lines are no mistakes.
 """
 EXIT_CODES = {"quarantined": 1, "conflict": 5, "bad_input": 2, "not_found": 4, "refused": 3}
 

@@ -280,10 +280,11 @@ def message_text(installation: Installation, who: Who, key: str) -> MessageText:
     with installation.database.read() as connection:
         row = store.message(connection, who.tenant, key)
         if row is None:
-            near = store.message_keys_like(connection, who.tenant, key.partition(":")[0] + ":")
+            begins = (key, key.partition(":")[0] + ":")
+            near = next(filter(None, (store.message_keys_like(connection, who.tenant, each, 3) for each in begins)), [])
     if row is None:
         raise NotFound(
-            "message", key, f"there are {', '.join(near)}" if near else "`vipflow mail list` shows their keys"
+            "message", key, f"did you mean {' or '.join(near)}?" if near else "`vipflow mail list` shows their keys"
         )
     if row.body is not None:
         return _as_sent(row)

@@ -8,7 +8,7 @@ from typing import Any
 from vipflow.errors import BadInput
 from vipflow.operations.case_lists import case_page, one_case
 from vipflow.operations.customer_lists import PAGE
-from vipflow.operations.customers import facts_of_customer
+from vipflow.operations.customers import buyer_of
 from vipflow.operations.done import Done, perform
 from vipflow.operations.installation import Installation
 from vipflow.operations.products import asked_lines
@@ -110,8 +110,9 @@ def show_order(installation: Installation, who: Who, order: str) -> OrderRow:
 
 
 def _lines(installation: Installation, who: Who, customer: str, products: Sequence[str]) -> list[dict[str, object]]:
-    facts = facts_of_customer(installation, who, customer)
-    return asked_lines(installation.catalogue, products, facts.segment, facts.offer_types)
+    if not products:
+        return []
+    return asked_lines(installation.catalogue, products, buyer_of(installation, who, customer))
 
 
 def _place(

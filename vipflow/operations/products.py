@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,34 +30,40 @@ def named_lines(catalogue: Catalogue, lines: Sequence[Line]) -> tuple[ProductLin
     return tuple(ProductLine(line.sku, product.name if product else line.sku, line.quantity) for line, product in found)
 
 
-def asked_lines(
-    catalogue: Catalogue, texts: Sequence[str], segment: Segment | None, offer_types: Collection[str] = ()
-) -> list[dict[str, object]]:
+class Buyer(NamedTuple):
+    """For whom products are named: what fits several is looked for in `held` first, then in the types it is offered."""
+
+    segment: Segment | None = None
+    offer_types: Collection[str] = ()
+    held: Collection[str] = ()
+    """SKUs."""
+
+
+ANYBODY = Buyer()
+
+
+def asked_lines(catalogue: Catalogue, texts: Sequence[str], buyer: Buyer) -> list[dict[str, object]]:
     """`PRODUCT=QUANTITY` of each text, as the data of events hold lines; see `find_product`.
 
     Raises BadInput for what is no such pair or fits several products, NotFound for a product that does not exist.
     """
-    return [_asked(catalogue, text, segment, offer_types) for text in texts]
+    return [_asked(catalogue, text, buyer) for text in texts]
 
 
-def _asked(catalogue: Catalogue, text: str, segment: Segment | None, offer_types: Collection[str]) -> dict[str, object]:
+def _asked(catalogue: Catalogue, text: str, buyer: Buyer) -> dict[str, object]:
     name, equals, quantity = text.rpartition("=")
     if not equals or not name.strip() or not quantity.strip().isascii() or not quantity.strip().isdigit():
-        raise BadInput(
-            f"the product {text!r}", "it does not say how many", "write PRODUCT=QUANTITY, for example Photoshop=5"
-        )
+        problem = "it does not say how many"
+        raise BadInput(f"the product {text!r}", problem, "write PRODUCT=QUANTITY, for example Photoshop=5")
     if int(quantity) < 1:
         raise BadInput(f"the product {text!r}", "none is not a quantity", "write 1 or more")
-    return {"sku": find_product(catalogue, name, segment, offer_types).sku, "quantity": int(quantity)}
+    return {"sku": find_product(catalogue, name, buyer).sku, "quantity": int(quantity)}
 
 
-def find_product(
-    catalogue: Catalogue, name: str, segment: Segment | None = None, offer_types: Collection[str] = ()
-) -> Product:
+def find_product(catalogue: Catalogue, name: str, buyer: Buyer = ANYBODY) -> Product:
     """The one product that `name` means: its SKU, a beginning of the SKU that fits no other, or a part of its name.
 
-    A part of a name is looked for among the products of `segment`; where it fits several, among those of the
-    offer types that the customer chose. Raises NotFound, or BadInput with the candidates.
+    A part of a name is looked for in the buyer's segment. Raises NotFound, or BadInput with the candidates.
     """
     wanted = name.strip()
     sku = wanted.upper()
@@ -65,23 +72,22 @@ def find_product(
         return known
     if len(sku) == SKU_LENGTH and sku[:8].isdigit():
         return catalogue.require(sku)
-    here = catalogue.for_segment(segment) if segment is not None else tuple(catalogue)
+    here = catalogue.for_segment(buyer.segment) if buyer.segment is not None else tuple(catalogue)
     found = (
         [product for product in here if product.sku.startswith(sku)] if sku[:4].isdigit() else _by_name(here, wanted)
     )
-    offered = [product for product in found if product.family in offer_types]
-    if len(found) > 1 and len(offered) == 1:
-        return offered[0]
-    if len(found) == 1:
-        return found[0]
+    for narrower in (
+        found,
+        [product for product in found if product.sku in buyer.held],
+        [product for product in found if product.family in buyer.offer_types],
+    ):
+        if len(narrower) == 1:
+            return narrower[0]
     if found:
-        several = "".join(f"\n  {product.sku}  {product.name}" for product in found)
-        raise BadInput(
-            f"the product {wanted!r}",
-            f"it fits {len(found)} products:{several}\n",
-            "write more of the name, or the SKU",
-        )
-    among = f" of the {segment} segment" if segment is not None else ""
+        several = ", ".join(f"{product.name} ({product.sku})" for product in found)
+        remedy = "write more of the name, or the SKU"
+        raise BadInput(f"the product {wanted!r}", f"it fits {len(found)}: {several}", remedy)
+    among = f" of the {buyer.segment} segment" if buyer.segment is not None else ""
     raise NotFound(f"product{among} like", wanted, _offer(here))
 
 

@@ -10,7 +10,7 @@ import msgspec
 from vipflow.foresight.sight import sight
 from vipflow.operations.customer_lists import PAGE, Customers, list_customers
 from vipflow.operations.customer_page import Discount
-from vipflow.operations.customers import facts_of_customer
+from vipflow.operations.customers import buyer_of
 from vipflow.operations.done import Done, perform
 from vipflow.operations.installation import Installation
 from vipflow.operations.orders import place_renewal
@@ -170,8 +170,7 @@ def report(
 ) -> Done:
     """Records that Adobe renewed by itself: `products` (texts `PRODUCT=QUANTITY`), or everything."""
     ref = find_customer(installation, who, customer)
-    facts = facts_of_customer(installation, who, ref)
-    lines = asked_lines(installation.catalogue, products, facts.segment, facts.offer_types)
+    lines = asked_lines(installation.catalogue, products, buyer_of(installation, who, ref))
     return _change(installation, who, ref, "renew", {"lines": lines}, reason, id)
 
 

@@ -108,9 +108,10 @@ def change_reseller(
     overrides: Mapping[str, Any] | None = None,
     drop: Sequence[str] = (),
 ) -> Changed:
-    """Changes the asker's reseller. `overrides` are laid over those it has, `drop` names numbers that are its own no more.
+    """Changes the asker's reseller. `overrides` are laid over those it has, `drop` names those to give up.
 
-    A changed number holds for what begins from now on: cases keep the policy that they have pinned. Raises BadInput or PolicyError.
+    A changed number holds for what begins from now on: cases keep the policy that they have pinned. Raises BadInput
+    or PolicyError.
     """
     refused = not_allowed_to(who, "administer")
     if refused is not None:

@@ -10,10 +10,11 @@ from vipflow.operations.customer_lists import PAGE
 from vipflow.operations.customers import facts_of_customer
 from vipflow.operations.done import Done, perform
 from vipflow.operations.installation import Installation
-from vipflow.operations.products import asked_lines
+from vipflow.operations.products import Buyer, asked_lines
 from vipflow.operations.references import find
-from vipflow.operations.rows import Page, ReturnRow, return_row
+from vipflow.operations.rows import Page, ReturnRow, facts_of, return_row
 from vipflow.operations.who import Who
+from vipflow.store import reading
 
 UNDECIDED = ("requested",)
 """Those that wait for Adobe's answer: what the list shows unless other states are asked for."""
@@ -35,7 +36,10 @@ def open_return(
     """
     found = find(installation, who, ordered, "orders", "authorizations")
     facts = facts_of_customer(installation, who, found.subject)
-    lines = asked_lines(installation.catalogue, products, facts.segment, facts.offer_types)
+    with installation.database.read() as connection:
+        case = reading.cases_by_ref(connection, who.tenant, [found.ref])[0]
+    held = [line.sku for line in facts_of(installation, case).lines]
+    lines = asked_lines(installation.catalogue, products, Buyer(facts.segment, facts.offer_types, held))
     named = "order" if found.workflow == "order" else "authorization"
     path = f"customers/{found.subject}" + (f"/returns/{reference}" if reference else "")
     return perform(

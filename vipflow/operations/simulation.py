@@ -27,7 +27,7 @@ from vipflow.store.schema import create_all
 from vipflow.store.tenants import MemberRow, add_team_member, add_tenant
 from vipflow.workflow import Text
 
-MANAGER = MemberRow(0, "manager@example.invalid", "Account manager", "admin", None, None, True, datetime.min)
+MANAGER = "manager@example.invalid"
 
 
 class Happening(msgspec.Struct, frozen=True, rename={"from_state": "from", "to_state": "to"}):
@@ -73,12 +73,13 @@ def simulate(
     policy: str,
     zone_name: str,
     language: str,
+    team: Iterable[str] = (),
     most_steps: int = 1000,
 ) -> Simulation:
     """Plays the events and the clock from the beginning of `since` to the end of `until`.
 
     Events arrive in the order of the file, each at its time or, where that is past already, at once; those before
-    `since` arrive at its beginning. Raises BadInput for days that make no period.
+    `since` arrive at its beginning. `team`: e-mails of account managers that the events name. Raises BadInput for days that make no period.
     """
     if until < since:
         raise BadInput("--until", f"{until} is before --from {since}", "give a later day")
@@ -87,7 +88,7 @@ def simulate(
     clock = StillClock(midnight(since, where))
     end = midnight(until + timedelta(days=1), where) - timedelta(microseconds=1)
     with _throwaway(files, clock) as installation:
-        tenant = _reseller(installation, policy, zone_name, language)
+        tenant = _reseller(installation, policy, zone_name, language, team)
         player = _Player(installation, clock, tenant)
         player.play(lines, end)
         return _told(installation, tenant, player, policy, midnight(since, where), end, most_steps)
@@ -162,8 +163,29 @@ def _throwaway(files: Files, clock: StillClock) -> Iterator[Installation]:
             database.dispose()
 
 
-def _reseller(installation: Installation, policy: str, zone_name: str, language: str) -> int:
-    """A reseller with one account manager, so that there is somebody to write to."""
+def owners_in(lines: Iterable[tuple[int, bytes | None]]) -> list[str]:
+    """The account managers whom events of a file name: in a simulation they are the team."""
+    found: dict[str, None] = {}
+    for _, line in lines:
+        try:
+            event = msgspec.json.decode(line or b"{}", type=_Owned)
+        except msgspec.MsgspecError:
+            continue  # told when the line is played
+        if event.data.owner is not None:
+            found[event.data.owner] = None
+    return list(found)
+
+
+class _Owner(msgspec.Struct):
+    owner: str | None = None
+
+
+class _Owned(msgspec.Struct):
+    data: _Owner = _Owner()
+
+
+def _reseller(installation: Installation, policy: str, zone_name: str, language: str, team: Iterable[str]) -> int:
+    """A reseller with an admin, so that there is always somebody to write to, and a team."""
     now = installation.clock.now()
     settings = msgspec.json.encode({"sender": "reseller@example.invalid"}).decode()
     with installation.database.write() as connection:
@@ -177,7 +199,9 @@ def _reseller(installation: Installation, policy: str, zone_name: str, language:
             settings=settings,
             created_at=now,
         )
-        add_team_member(connection, MANAGER._replace(tenant=tenant.id, joined_at=now))
+        members = {MANAGER: ("Account manager", "admin"), **{email: (email, "account_manager") for email in team}}
+        for email, (name, role) in members.items():
+            add_team_member(connection, MemberRow(tenant.id, email, name, role, None, None, True, now))
     return tenant.id
 
 

@@ -48,7 +48,7 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 def list_team(installation: Installation, who: Who, *, everybody: bool = False) -> tuple[Member, ...]:
-    """The active members in order of address, `everybody` with those who left, each with how many customers it manages."""
+    """The active members in order of address (`everybody`: those who left too), with how many customers they manage."""
     with installation.database.read() as connection:
         rows = [row for row in team_members(connection, who.tenant) if row.active or everybody]
         counts = {row.email: reading.count_customers(connection, who.tenant, Wanted(owner=row.email)) for row in rows}
@@ -105,7 +105,7 @@ def change_member(
 
 
 def deactivate_member(installation: Installation, who: Who, email: str) -> Changed:
-    """Takes a member out of the team. Its customers stay its own until somebody assigns them; an admin answers for them."""
+    """Takes a member out of the team. Its customers stay its own until assigned; meanwhile an admin answers for them."""
     return _change(installation, who, email, active=False)
 
 

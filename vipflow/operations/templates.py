@@ -14,8 +14,8 @@ from vipflow.errors import NotFound, did_you_mean
 from vipflow.machine import Workflows
 from vipflow.operations.installation import Files
 
-COMMON_WORDS = ("person", "reseller", "manager", "customer")
-"""What every mail is told, whatever it is about (`VipTrade.common_words`)."""
+COMMON_WORDS = ("person", "reseller", "manager", "customer", "reference")
+"""What every mail is told, whatever it is about (`VipTrade.common_words`, and the reference of its case)."""
 
 
 class TemplateEntry(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ OPERATOR = "operator"
 
 @dataclass(frozen=True)
 class Who:
-    """Within one reseller, somebody with a role. `actor` is a team member's e-mail; None: who runs the machine, and may all.
+    """Within one reseller, somebody with a role. `actor` is a team member's e-mail; None: who runs the machine.
 
     `on` is the effective instant of what is done; None: now. `source` names the shell in the ids of what is posted.
     """
@@ -48,8 +48,8 @@ def who_asks(
 ) -> Who:
     """The asker, with the role he has in that reseller's team.
 
-    The reseller may go unnamed while there is only one. Raises NotFound for one that does not exist or an e-mail that is
-    not in its team, BadInput where there are none or several and none was named.
+    The reseller may go unnamed while there is only one. Raises NotFound for one that does not exist or an e-mail that
+    is not in its team, BadInput where there are none or several and none was named.
     """
     with installation.database.read() as connection:
         tenant = _chosen(all_tenants(connection), reseller)

@@ -77,6 +77,9 @@ _first_due = (
     .subquery()
 )
 _due = select(_first_due.c.tenant, _first_due.c.subject).distinct()
+_due_of = select(
+    timers.c.case_ref, timers.c.name, timers.c.workflow, timers.c.event, timers.c.due_at, timers.c.errors
+).where(timers.c.tenant == _tenant, timers.c.subject == bindparam("subject"), timers.c.wake_at <= bindparam("now"))
 _next_wake = select(func.min(timers.c.wake_at)).where(timers.c.wake_at.is_not(None))
 _parked_tenants = select(inbox.c.tenant).where(inbox.c.verdict == "parked", inbox.c.waiting_for.is_not(None)).distinct()
 
@@ -152,6 +155,11 @@ def tenants_with_team(connection: Connection, ids: Sequence[int]) -> tuple[Rows,
 def due_subjects(connection: Connection, now: datetime, most: int) -> Rows:
     """(tenant, subject) of at most `most` timers that are due, earliest first."""
     return connection.execute(_due, {"now": now, "most": most}).all()
+
+
+def due_timers_of(connection: Connection, tenant: int, subject: str, now: datetime) -> Rows:
+    """The timers of one subject that are due, as stored: nothing is decoded."""
+    return connection.execute(_due_of, {"tenant": tenant, "subject": subject, "now": now}).all()
 
 
 def next_wake(connection: Connection) -> datetime | None:

@@ -14,12 +14,7 @@ Status: TypeAlias = Literal["paid", "at_disposal", "ordered", "late", "deactivat
 reported. `removed`: the last closing removed them."""
 
 LIVE_AUTHORIZATIONS = ("pending", "ordered", "late", "suspended")
-_STATUS_OF: dict[str, Status] = {
-    "pending": "at_disposal",
-    "ordered": "ordered",
-    "late": "late",
-    "suspended": "deactivated",
-}
+_STATUS_OF: dict[str, Status] = {"pending": "at_disposal", "ordered": "ordered", "late": "late"}
 
 
 class Holding(msgspec.Struct, frozen=True):
@@ -91,7 +86,8 @@ def _of_the_membership(view: View) -> Iterator[Holding]:
 def _of_authorizations(view: View) -> Iterator[Holding]:
     for case in live_authorizations(view):
         facts: Authorization = case.facts
-        usable = case.state != "suspended"
-        sure = usable or facts.deactivated_on is not None
+        reported = facts.deactivated_on is not None
+        usable = case.state != "suspended" and not reported
+        status: Status = _STATUS_OF[case.state] if usable else "deactivated"
         for line in facts.lines:
-            yield Holding(line.sku, line.quantity, _STATUS_OF[case.state], usable, sure, case.ref)
+            yield Holding(line.sku, line.quantity, status, usable, usable or reported, case.ref)

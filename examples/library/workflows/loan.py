@@ -1,9 +1,10 @@
 """A public library lends books: nothing here has to do with licences, and the engine runs it unchanged."""
 
 from datetime import date, datetime, timedelta
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from vipflow import (
     REPORT,
@@ -21,7 +22,6 @@ from vipflow import (
     Timer,
     View,
     Workflow,
-    always,
     before,
     day_after,
     every,
@@ -42,19 +42,19 @@ class Loan(Facts, frozen=True):
 
 
 class Lend(Struct, frozen=True, forbid_unknown_fields=True):
-    """Data of `loan.lend`."""
+    """What `loan.lend` says."""
 
     title: Annotated[str, Meta(min_length=1, max_length=200)]
     reader: Annotated[str, Meta(min_length=1, max_length=80)]
-    email: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+$")]
+    email: Annotated[str, Meta(max_length=240, pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
 def lend(data: Lend, view: View) -> Loan:
     return Loan(data.title, data.reader, data.email, view.today + timedelta(weeks=WEEKS_OF_A_LOAN))
 
 
-def counted(loan: Loan, data: NoData, view: View) -> Loan:
-    return Loan(loan.title, loan.reader, loan.email, view.today + timedelta(weeks=WEEKS_OF_A_LOAN), loan.renewals + 1)
+def for_three_more_weeks(loan: Loan, data: NoData, view: View) -> Loan:
+    return replace(loan, due_on=view.today + timedelta(weeks=WEEKS_OF_A_LOAN), renewals=loan.renewals + 1)
 
 
 def renewed_too_often(loan: Loan, data: NoData, view: View) -> Reason | None:
@@ -72,18 +72,23 @@ def renewed_too_often(loan: Loan, data: NoData, view: View) -> Reason | None:
 
 
 def whoever_reads(view: View) -> Person:
-    return Person("reader", view.subject_facts.reader, view.tenant.language)
+    loan = view.subject_facts
+    return Person(loan.email, loan.reader, view.tenant.language)
 
 
 def at_once(view: View) -> datetime:
     return view.now
 
 
-def words(loan: Loan, view: View) -> dict[str, str]:
-    return {"title": loan.title, "due_on": loan.due_on.isoformat()}
-
-
 reader = Audience("reader", person=whoever_reads, not_before=at_once)
+
+
+def still_out(loan: Loan, view: View) -> bool:
+    return view.case is not None and view.case.state in ("lent", "overdue")
+
+
+def words(loan: Loan, view: View) -> dict[str, str]:
+    return {"reader": loan.reader, "title": loan.title, "due_on": loan.due_on.isoformat()}
 
 
 class LoanWorkflow(Workflow):
@@ -95,14 +100,13 @@ class LoanWorkflow(Workflow):
     title = Text("prêt", "loan")
     is_subject = True
     facts = Loan
-    vocabulary = staticmethod(words)
 
     lent = State(initial=True)
     overdue = State()
     returned = State(final=True)
     lost = State(final=True)
-    settled: ClassVar = [returned, lost]
-    labels: ClassVar = {
+    settled = [returned, lost]
+    labels = {
         "lent": Text("prêté", "lent"),
         "overdue": Text("en retard", "overdue"),
         "returned": Text("rendu", "returned"),
@@ -115,25 +119,21 @@ class LoanWorkflow(Workflow):
     give_back = returned.from_(lent, overdue)
     declare_lost = lost.from_(lent, overdue)
 
-    openings: ClassVar = [Opening("lend", lent, data=Lend, build=lend)]
-    changes: ClassVar = [
-        Change(renew, kind=REQUEST, record=counted),
+    openings = [Opening("lend", lent, data=Lend, build=lend)]
+    changes = [
+        Change(renew, record=for_three_more_weeks, kind=REQUEST),
         Change(give_back, kind=REPORT),
         Change(declare_lost, kind=REQUEST, reason_required=True),
     ]
-    timers: ClassVar = [
+    timers = [
         Timer(lent, before("due_on", days=2), send=remind),
         Timer(lent, day_after("due_on"), send=fall_due),
         Timer(overdue, every(days=7), send=remind),
     ]
-    emails: ClassVar = [
-        Email("loan_reminder", to=reader, on=lent.on(remind), says=("title", "due_on"), while_=always, ladder="return"),
-        Email(
-            "loan_overdue",
-            to=reader,
-            on=(overdue, overdue.on(remind)),
-            says=("title", "due_on"),
-            while_=always,
-            ladder="return",
-        ),
+
+    vocabulary = staticmethod(words)
+    record_block = ["reader", "title", "due_on"]
+    emails = [
+        Email("loan_reminder", to=reader, on=lent.on(remind), while_=still_out, ladder="return"),
+        Email("loan_overdue", to=reader, on=(overdue, overdue.on(remind)), while_=still_out, ladder="return"),
     ]

@@ -275,11 +275,8 @@ class _Customer:
             if first.case_ref != self.row.ref:
                 self._note("I2", self.what, f"its history begins with {first.case_ref}, not with itself")
             elif self.row.opened_at != first.effective_at:
-                self._note(
-                    "I2",
-                    self.what,
-                    f"it says it was opened at {_shown(self.row.opened_at)}, and history says {_shown(first.effective_at)}",
-                )
+                is_, should = _shown(self.row.opened_at), _shown(first.effective_at)
+                self._note("I2", self.what, f"it says it was opened at {is_}, and history says {should}")
         stored = {row.ref: row for row in self.cases}
         for ref, told in story.cases.items():
             if ref not in stored:

@@ -1,4 +1,4 @@
-"""The history of one customer folded: what its outcomes say that is, taken one after the other. Nothing is re-decided."""
+"""The history of one customer folded: what its outcomes say that is, one after the other. Nothing is re-decided."""
 
 from __future__ import annotations
 
@@ -79,13 +79,14 @@ _facts = msgspec.json.Decoder(dict[str, Any]).decode
 _note = msgspec.json.Decoder(_Note).decode
 
 _BY_TIMER = re.compile(
-    r"timer:(?P<case>[^/]+)/(?P<name>.+)/(?P<due>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)(?P<after>/.+)?", re.DOTALL
+    r"timer:(?P<case>[^/]+)/(?P<name>.+)/(?P<due>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)(?:#\d+)?(?P<after>/.+)?",
+    re.DOTALL,
 )
 
 
 def fold(rows: Sequence[Any], workflows: Workflows, note: Note) -> Story:
-    """The story that these rows tell, in order of sequence. Where they contradict each other that is noted, and the later
-    row counts.
+    """The story that these rows tell, in order of sequence. Where they contradict each other that is noted, and the
+    later row counts.
     """
     story = Story()
     for row in rows:
@@ -207,9 +208,7 @@ def _fold_facts(case: Told, told: _Row, machine: Machine | None, note: Note) -> 
 def _holds(machine: Machine, version: int, plain: dict[str, Any], before: dict[str, Any]) -> bool:
     if all(name in plain and plain[name] == value for name, value in before.items()):
         return True
-    if before.keys() - plain.keys():
-        return False
-    # The same value may have been written otherwise: a default that was left out, say.
+    # The same value may have been written otherwise, or left out as a default.
     whole = _decoded(machine, version, plain)
     return whole is not None and whole == _decoded(machine, version, {**plain, **before})
 

@@ -1,4 +1,4 @@
-"""Whole tables held against each other, whosever rows they are (I3, I4, I5, I9), and the database's own checks (I11)."""
+"""Whole tables held against each other, whosever rows they are (I3 to I5, I9), and the database's own checks (I11)."""
 
 from __future__ import annotations
 
