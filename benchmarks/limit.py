@@ -39,7 +39,8 @@ _DUE = """
     SELECT due.workflow || '.' || due.event, '', due.subject, s.sequence, due.case_ref,
            (SELECT sum(length(c.facts)) FROM cases c
              WHERE c.tenant = :tenant AND c.subject = due.subject AND c.settled IS FALSE)
-         + (SELECT count(t.due_at) FROM timers t WHERE t.tenant = :tenant AND t.subject = due.subject)
+         + (SELECT count(t.due_at) FROM cases c JOIN timers t ON t.tenant = :tenant AND t.case_ref = c.ref
+             WHERE c.tenant = :tenant AND c.subject = due.subject AND c.settled IS FALSE)
       FROM (SELECT t.tenant, t.subject, t.case_ref, t.name, t.workflow, t.event FROM timers t
              WHERE t.wake_at <= :now ORDER BY t.wake_at LIMIT :most) due
       JOIN subjects s ON s.tenant = due.tenant AND s.ref = due.subject
@@ -69,13 +70,12 @@ _ADDRESSED = """
            {reference}, p.event_id, p.path,
            (SELECT sum(length(c.facts)) FROM cases c
              WHERE c.tenant = :tenant AND c.subject = n.subject AND c.settled IS FALSE)
-         + (SELECT count(t.due_at) FROM timers t WHERE t.tenant = :tenant AND t.subject = n.subject)
-      FROM posted p
-      JOIN traces k ON k.trace = p.trace
-      JOIN names n ON n.tenant = :tenant AND n.value = substr(p.path, 11, 7) AND n.collection = 'customers'
-      JOIN subjects s ON s.tenant = :tenant AND s.ref = n.subject
+         + (SELECT count(t.due_at) FROM cases c JOIN timers t ON t.tenant = :tenant AND t.case_ref = c.ref
+             WHERE c.tenant = :tenant AND c.subject = n.subject AND c.settled IS FALSE)
+      FROM posted p CROSS JOIN traces k CROSS JOIN names n CROSS JOIN subjects s  -- SQLite: in this order
       LEFT JOIN inbox i ON i.tenant = :tenant AND i.source = 'erp' AND i.event_id = p.event_id
-     WHERE i.event_id IS NULL
+     WHERE k.trace = p.trace AND s.tenant = :tenant AND s.ref = n.subject AND i.event_id IS NULL
+       AND n.tenant = :tenant AND n.collection = 'customers' AND n.value = substr(p.path, 11, 7)
 """
 _SCATTERED = "CAST(p.number AS bigint) * 2654435761 % 100000000"
 _REFERENCE: dict[DialectName, str] = {

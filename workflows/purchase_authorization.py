@@ -414,8 +414,8 @@ def still_late_for_us(_facts: Authorization, view: View) -> bool:
     return state_of(view) == "late"
 
 
-def still_deactivated(_facts: Authorization, view: View) -> bool:
-    return state_of(view) == "suspended"
+def still_deactivated(facts: Authorization, view: View) -> bool:
+    return state_of(view) == "suspended" and facts.customer_paid_on is None
 
 
 def not_yet_ordered(_facts: Authorization, view: View) -> bool:

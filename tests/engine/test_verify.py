@@ -4,14 +4,15 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import NullPool, Update, create_engine, make_url, update
+from sqlalchemy import Connection, NullPool, Update, create_engine, make_url, update
 
 from tests import postgres
 from tests.engine.workshop import WORKSHOP, WorkshopTrade
@@ -29,6 +30,17 @@ DAY = timedelta(days=1)
 END = START + 21 * DAY
 
 
+@dataclass(frozen=True)
+class _SeenFromWithin(Database):
+    """A database as a transaction of it sees it that was not committed."""
+
+    within: Connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        yield self.within
+
+
 @dataclass
 class Lived:
     """A database in which something happened, and the references of those to whom it did."""
@@ -37,20 +49,38 @@ class Lived:
     url: str
     refs: dict[str, str]
 
-    def verify(self, **more: Any) -> Report:
-        return verify(self.world.database, self.world.workflows, self.world.trade, now=self.world.clock.now(), **more)
+    def verify(self, database: Database | None = None, **more: Any) -> Report:
+        return verify(database or self.world.database, WORKSHOP, self.world.trade, now=self.world.clock.now(), **more)
 
     def corrupt(self, *statements: str) -> None:
         """Runs SQL past all that would prevent it."""
+        with self._past_all_checks() as connection:
+            self._run(connection, statements)
+            connection.exec_driver_sql("COMMIT")
+
+    def verify_as_if(self, *statements: str) -> Report:
+        """What `verify` says from within the transaction that corrupts, which is then undone: so a story is told once."""
+        with self._past_all_checks() as connection:
+            self._run(connection, statements)
+            seen = _SeenFromWithin(**vars(self.world.database), within=connection)
+            report = self.verify(database=seen)
+            connection.exec_driver_sql("ROLLBACK")
+        return report
+
+    @contextmanager
+    def _past_all_checks(self) -> Iterator[Connection]:
         url = make_url(self.url)
         if url.drivername == "postgresql":
             url = url.set(drivername="postgresql+psycopg")
-        engine = create_engine(url, poolclass=NullPool)
-        with engine.begin() as connection:
+        with create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.exec_driver_sql("BEGIN")
             if url.drivername != "sqlite":
-                connection.exec_driver_sql("SET session_replication_role = replica")
-            for statement in statements:
-                connection.exec_driver_sql(self.named(statement))
+                connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            yield connection
+
+    def _run(self, connection: Connection, statements: Sequence[str]) -> None:
+        for statement in statements:
+            connection.exec_driver_sql(self.named(statement))
 
     def named(self, text: str) -> str:
         """The text with references: `@ann` stands for Ann's."""
@@ -130,26 +160,40 @@ def _told(url: str) -> None:
 
 @pytest.fixture(scope="session")
 def told_in_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The story, told once; each test breaks its own copy."""
+    """The story, told once."""
     file = tmp_path_factory.mktemp("story") / "vipflow.db"
     _told(f"sqlite:///{file}")
     return file
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def lived(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lived]:
+@contextmanager
+def _copy_of_story(request: pytest.FixtureRequest, folder: Path) -> Iterator[Lived]:
     if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("told_in_sqlite"), tmp_path / "vipflow.db")
-        url, drop = f"sqlite:///{tmp_path / 'vipflow.db'}", lambda: None
+        shutil.copy(request.getfixturevalue("told_in_sqlite"), folder / "vipflow.db")
+        url, drop = f"sqlite:///{folder / 'vipflow.db'}", lambda: None
     else:
         server: postgres.PostgresServer = request.getfixturevalue("postgres_server")
-        name = server.create_database("broken", template=server.template("verify", _told))
+        name = server.create_database("verify", template=server.template("verify", _told))
         url, drop = server.url_for(name), lambda: server.drop_database(name)
     database = opened(url)
     world = World(database, WORKSHOP, WorkshopTrade(), END)
     yield Lived(world, url, references(world))
     database.dispose()
     drop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def lived(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lived]:
+    """The story in a database of the test's own."""
+    with _copy_of_story(request, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def lived_for_all(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
+    """The story in a database that no test changes."""
+    with _copy_of_story(request, tmp_path_factory.mktemp("kept")) as found:
+        yield found
 
 
 def _sent_properly(world: World) -> Update:
@@ -239,10 +283,9 @@ def _corruptions() -> list[Any]:
 
 
 @pytest.mark.parametrize(("invariant", "how", "says"), _corruptions())
-def test_verify_names_what_was_broken(lived: Lived, invariant: str, how: list[str], says: str) -> None:
-    lived.corrupt(*how)
-
-    report = lived.verify()
+def test_verify_names_what_was_broken(lived_for_all: Lived, invariant: str, how: list[str], says: str) -> None:
+    lived = lived_for_all
+    report = lived.verify_as_if(*how)
 
     said = [f"{finding.record}: {finding.problem}" for finding in report.found(invariant)]
     assert any(lived.named(says) in sentence for sentence in said), report.findings
@@ -357,7 +400,7 @@ def test_facts_written_before_an_upgrade_are_folded_with_it(lived: Lived) -> Non
         machine,
         facts=Repair2,
         names=(),
-        changes=machine.changes | {"finish": replace(machine.changes["finish"], record=ready)},
+        changes={**machine.changes, "finish": replace(machine.changes["finish"], record=ready)},
         emails=(),
         mails_on_arrival={},
         _bound={},

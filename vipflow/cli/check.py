@@ -14,8 +14,8 @@ def add_to(app: typer.Typer) -> None:
 def check(session: Session) -> None:
     """Checks settings, workflows, policies and templates, and tells all problems.
 
-    The catalogue too. Every workflow is compiled, every template rendered in every language with sample facts. Ends with 1 where there is
-    a problem.
+    The catalogue too. Every workflow is compiled, every template rendered in every language with sample facts. Ends
+    with 1 where there is a problem.
     """
     from vipflow.cli.output import FAULT, facts_table
     from vipflow.operations.checking import check_all

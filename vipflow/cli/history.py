@@ -31,7 +31,8 @@ def history(
 ) -> None:
     """Shows what happened to a customer or a case, when, by whom and why.
 
-    A customer is told with all its cases. Times are when it happened, in the reseller's zone; what was learned of an hour later or more says so.
+    A customer is told with all its cases. Times are when it happened, in the reseller's zone; what was learned of an
+    hour later or more says so.
     """
     from vipflow.cli.output import moment
     from vipflow.operations.inspection import history

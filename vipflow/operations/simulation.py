@@ -79,7 +79,8 @@ def simulate(
     """Plays the events and the clock from the beginning of `since` to the end of `until`.
 
     Events arrive in the order of the file, each at its time or, where that is past already, at once; those before
-    `since` arrive at its beginning. `team`: e-mails of account managers that the events name. Raises BadInput for days that make no period.
+    `since` arrive at its beginning. `team`: e-mails of account managers that the events name. Raises BadInput for
+    days that make no period.
     """
     if until < since:
         raise BadInput("--until", f"{until} is before --from {since}", "give a later day")
@@ -176,11 +177,11 @@ def owners_in(lines: Iterable[tuple[int, bytes | None]]) -> list[str]:
     return list(found)
 
 
-class _Owner(msgspec.Struct):
+class _Owner(msgspec.Struct, frozen=True):
     owner: str | None = None
 
 
-class _Owned(msgspec.Struct):
+class _Owned(msgspec.Struct, frozen=True):
     data: _Owner = _Owner()
 
 

@@ -44,8 +44,8 @@ def verify(
     """What holds and what does not, of all tenants, at one moment: one transaction, which changes nothing.
 
     `now` lets it name messages that are stuck in sending. `idle_at`: all that was due had been done then, so a timer
-    that was due and is still armed is named too. Of each invariant `most` findings are given in full. `progress` is told
-    after each page of customers. Raises DatabaseUnusable where the database cannot be read at all.
+    that was due and is still armed is named too. Of each invariant `most` findings are given in full. `progress` is
+    told after each page of customers. Raises DatabaseUnusable where the database cannot be read at all.
     """
     findings = Findings(most)
     if now is None:
