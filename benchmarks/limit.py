@@ -33,14 +33,15 @@ _EMPTY: dict[DialectName, tuple[str, ...]] = {
     "postgresql": ("TRUNCATE batch, posted",),
 }
 
-# What is due, whose it is, and all that a decision would read of it.
+# What is due, whose it is, and all that a decision would read of it. CROSS JOIN holds SQLite to the order written.
 _DUE = """
     INSERT INTO batch (trace, number, subject, sequence, moved, read)
     SELECT due.workflow || '.' || due.event, '', due.subject, s.sequence, due.case_ref,
            (SELECT sum(length(c.facts)) FROM cases c
              WHERE c.tenant = :tenant AND c.subject = due.subject AND c.settled IS FALSE)
-         + (SELECT count(t.due_at) FROM cases c JOIN timers t ON t.tenant = :tenant AND t.case_ref = c.ref
-             WHERE c.tenant = :tenant AND c.subject = due.subject AND c.settled IS FALSE)
+         + (SELECT count(t.due_at) FROM cases c CROSS JOIN timers t
+             WHERE c.tenant = :tenant AND c.subject = due.subject AND c.settled IS FALSE
+               AND t.tenant = :tenant AND t.case_ref = c.ref)
       FROM (SELECT t.tenant, t.subject, t.case_ref, t.name, t.workflow, t.event FROM timers t
              WHERE t.wake_at <= :now ORDER BY t.wake_at LIMIT :most) due
       JOIN subjects s ON s.tenant = due.tenant AND s.ref = due.subject
@@ -70,9 +71,10 @@ _ADDRESSED = """
            {reference}, p.event_id, p.path,
            (SELECT sum(length(c.facts)) FROM cases c
              WHERE c.tenant = :tenant AND c.subject = n.subject AND c.settled IS FALSE)
-         + (SELECT count(t.due_at) FROM cases c JOIN timers t ON t.tenant = :tenant AND t.case_ref = c.ref
-             WHERE c.tenant = :tenant AND c.subject = n.subject AND c.settled IS FALSE)
-      FROM posted p CROSS JOIN traces k CROSS JOIN names n CROSS JOIN subjects s  -- SQLite: in this order
+         + (SELECT count(t.due_at) FROM cases c CROSS JOIN timers t
+             WHERE c.tenant = :tenant AND c.subject = n.subject AND c.settled IS FALSE
+               AND t.tenant = :tenant AND t.case_ref = c.ref)
+      FROM posted p CROSS JOIN traces k CROSS JOIN names n CROSS JOIN subjects s
       LEFT JOIN inbox i ON i.tenant = :tenant AND i.source = 'erp' AND i.event_id = p.event_id
      WHERE k.trace = p.trace AND s.tenant = :tenant AND s.ref = n.subject AND i.event_id IS NULL
        AND n.tenant = :tenant AND n.collection = 'customers' AND n.value = substr(p.path, 11, 7)

@@ -207,6 +207,8 @@ def _told(wrong: ValidationError) -> Iterator[str]:
         variable = f"{PREFIX}{section}__{rest[0]}".upper() if rest else ""
         where = f" (set by {variable})" if variable in os.environ else ""
         if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            if variable in os.environ:
+                continue  # `_unknown_variables` has told of it
             valid = list(sections[section].model_fields) if rest and section in sections else list(sections)
             what = "setting" if rest else "section"
             near = did_you_mean(rest[-1] if rest else section, valid)

@@ -251,6 +251,7 @@ def compile_workflows(classes: Iterable[type[Workflow]]) -> Workflows:
             if value in seen:
                 raise WorkflowError(machine.name, f"its {what} {value!r} is that of {seen[value]} too; choose another")
             seen[value] = machine.name
+    _check_references(machines)
     _check_follow_ups(machines)
     return Workflows(machines, roots[0])
 
@@ -293,6 +294,10 @@ class _Compiler:
         for state in settled:
             if timers.get(state):
                 self.problems.append(f"state {state!r} is settled, so its cases are not loaded, and yet has timers")
+        pins = frozenset(self._event(event, "pins") for event in cls.pins)
+        on_incident = self._event(cls.on_incident, "on_incident") if cls.on_incident is not None else None
+        on_bounce = self._event(cls.on_bounce, "on_bounce") if cls.on_bounce is not None else None
+        self._check_what_is_declared()
         labels = getattr(cls, "labels", {})
         for state in states:
             if state not in labels:
@@ -321,7 +326,7 @@ class _Compiler:
             openings=openings,
             opening_states=opening_states,
             changes=changes,
-            pins=frozenset(self._event(e, "pins") for e in cls.pins),
+            pins=pins,
             timers=timers,
             emails=tuple(cls.emails),
             mails_on_arrival=arrival,
@@ -331,8 +336,8 @@ class _Compiler:
             passed=_passed(states, edges, {s for group in opening_states.values() for s in group}),
             vocabulary=cls.vocabulary,
             record_block=tuple(cls.record_block),
-            on_incident=self._event(cls.on_incident, "on_incident") if cls.on_incident is not None else None,
-            on_bounce=self._event(cls.on_bounce, "on_bounce") if cls.on_bounce is not None else None,
+            on_incident=on_incident,
+            on_bounce=on_bounce,
             fingerprint=_fingerprint(states, edges, timers, opening_states),
         )
 
@@ -347,7 +352,7 @@ class _Compiler:
                 self.problems.append(f"state {state.id!r} is compound or parallel; use plain states")
             for transition in state.transitions:
                 where = f"{state.id} → {transition.target.id if transition.target else '?'}"
-                if not transition.events or transition.target is None:
+                if not list(transition.events) or transition.target is None:
                     self.problems.append(f"the transition {where} has no event or no target")
                     continue
                 if transition.internal:
@@ -416,6 +421,30 @@ class _Compiler:
             if getattr(state, "invoke", None) and any(not getattr(s, "is_convention", True) for s in state.invoke):
                 self.problems.append(f"state {state.id!r} invokes something; that lives in memory")
 
+    def _check_what_is_declared(self) -> None:
+        """Names, references inside data, and functions that must not wait."""
+        cls = self.cls
+        for name in cls.names:
+            if not hasattr(cls.facts, name.fact):
+                self.problems.append(f"{name.fact!r} names the case and is no fact of {cls.facts.__name__}")
+        for declared, event in [(o, o.event) for o in cls.openings] + [
+            (c, self.lists.get(id(c.event), str(c.event))) for c in cls.changes
+        ]:
+            fields = getattr(declared.data, "__struct_fields__", ())
+            for field_name in declared.refers:
+                if field_name not in fields:
+                    self.problems.append(f"event {event!r} refers by {field_name!r}, which its data does not hold")
+            functions = [getattr(declared, word, None) for word in ("build", "record", "choose", "otherwise")]
+            functions += [f for send in declared.then for f in (send.to, send.data, send.if_)]
+            self._check_none_waits(f"event {event!r}", functions)
+        for email in cls.emails:
+            self._check_none_waits(f"mail {email.template!r}", [email.while_])
+
+    def _check_none_waits(self, where: str, functions: Iterable[Any]) -> None:
+        for function in functions:
+            if inspect.iscoroutinefunction(function):
+                self.problems.append(f"{where}: the function {function.__name__!r} is async; what decides never waits")
+
     def _state(self, state: Any) -> str:
         found = getattr(state, "id", None)
         if not isinstance(found, str) or found not in {s.id for s in self.cls.states}:
@@ -480,6 +509,8 @@ class _Compiler:
                     f"a timer of {state!r} counts from {timer.when.fact!r}, "
                     f"which is no fact of {self.cls.facts.__name__}"
                 )
+            if any(other == event and _one_name(when, timer.when) for other, when, _ in timers[state]):
+                self.problems.append(f"two timers of {state!r} send {event!r} by the same rule and would bear one name")
             reminder = all(edge.target == state for edge in edges[state, event])
             timers[state].append((event, timer.when, reminder))
         return {k: tuple(v) for k, v in timers.items()}
@@ -531,6 +562,18 @@ def _bind(timer: tuple[str, When, bool], policy: Policy) -> BoundTimer:
     days: tuple[int, ...] = tuple(raw) if isinstance(raw, (list, tuple)) else (raw,)
     first = resolve(when.first, policy) if when.first is not None else None
     return BoundTimer(f"{event} {_rule_name(when, days)}", event, when, days, first, reminder)
+
+
+def _one_name(one: When, other: When) -> bool:
+    """Whether two rules may give a timer the same name."""
+    if one.repeats and other.repeats:
+        return True
+    return (one.fact, one.plan_name, one.sign, str(one.days)) == (
+        other.fact,
+        other.plan_name,
+        other.sign,
+        str(other.days),
+    )
 
 
 def _rule_name(when: When, days: tuple[int, ...]) -> str:
@@ -586,6 +629,22 @@ def _fingerprint(*tables: Any) -> str:
         return value
 
     return hashlib.sha256(repr([plain(t) for t in tables]).encode()).hexdigest()[:16]
+
+
+def _check_references(machines: Mapping[str, Machine]) -> None:
+    collections = {machine.collection for machine in machines.values()}
+    for machine in machines.values():
+        refers = [(event, opening.refers) for event, opening in machine.openings.items()]
+        refers += [(event, change.refers) for event, change in machine.changes.items()]
+        for event, fields in refers:
+            for field_name, collection in fields.items():
+                if collection not in collections:
+                    known = ", ".join(sorted(collections))
+                    raise WorkflowError(
+                        machine.name,
+                        f"event {event!r}: {field_name!r} refers to {collection!r}, which no workflow collects; "
+                        f"there are {known}",
+                    )
 
 
 def _check_follow_ups(machines: Mapping[str, Machine]) -> None:

@@ -29,6 +29,7 @@ from vipflow.vip.audiences import account_manager
 from vipflow.vip.between import FoundMembership
 from vipflow.vip.calendar import custom_anniversary_bounds
 from vipflow.vip.customers import OFFER_TYPES, provisional_number, reseller_of
+from vipflow.vip.events import EVENTS
 from vipflow.vip.fields import (
     EmailAddress,
     ExternalNumber,
@@ -40,7 +41,7 @@ from vipflow.vip.fields import (
 )
 from vipflow.vip.forms import CompanyFields, PerhapsLines, PersonField, SomeLines, lines_of
 from vipflow.vip.records import Bounce, Customer, Happening
-from vipflow.vip.wording import day, listed, says
+from vipflow.vip.wording import day, listed, plain_text, says
 
 Recipients = Annotated[tuple[PersonField, ...], Meta(max_length=20)]  # 20: ours, far more than anybody copies
 OfferTypes = Annotated[tuple[str, ...], Meta(min_length=1, max_length=20)]
@@ -356,13 +357,14 @@ def their_authorizations(_facts: Customer, data: ExistingMember, _view: View) ->
 def vocabulary(facts: Customer, view: View) -> dict[str, Any]:
     bounce = facts.bounce or Bounce("")
     incident = facts.incident or Happening("", None, "", Text("", ""), view.today)
+    happened = EVENTS.get(incident.event)
     return {
         "address": bounce.address,
-        "subject_line": bounce.subject_line,
-        "diagnosis": bounce.diagnosis,
+        "subject_line": bounce.subject_line or None,
+        "diagnosis": bounce.diagnosis or None,
         "reference": incident.case or view.subject,
-        "says": {"fr": incident.says.fr, "en": incident.says.en},
-        "event": incident.event,
+        "says": plain_text(incident.says),
+        "happened": plain_text(happened) if happened is not None else None,
         "happened_on": incident.on.isoformat(),
     }
 
@@ -434,7 +436,7 @@ class CustomerWorkflow(Workflow):
             to=account_manager,
             on=learn_of_incident,
             while_=always,
-            says=["reference", "says", "event", "happened_on"],
+            says=["reference", "says", "happened", "happened_on"],
         ),
         Email(
             "mail_bounced",

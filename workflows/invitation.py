@@ -24,11 +24,12 @@ from vipflow import (
     policy,
 )
 from vipflow.vip.audiences import account_manager, contact
+from vipflow.vip.buying import SEGMENTS
 from vipflow.vip.calendar import ONE_DAY, invitation_expires_from
-from vipflow.vip.customers import customer_of, ever
+from vipflow.vip.customers import OFFER_TYPES, ever, reseller_of
 from vipflow.vip.licences import confirmed_lines
-from vipflow.vip.records import Invitation
-from vipflow.vip.wording import plain_day, says
+from vipflow.vip.records import Customer, Invitation
+from vipflow.vip.wording import country_name, enumerated, plain_day, plain_text, says
 
 
 def something_was_bought(_facts: Invitation, _data: NoData, view: View) -> Reason | None:
@@ -87,11 +88,17 @@ def still_open(_facts: Invitation, view: View) -> bool:
 
 
 def vocabulary(facts: Invitation, view: View) -> dict[str, Any]:
-    customer = customer_of(view)
+    customer: Customer = view.subject_facts
     last_day: date | None = facts.expires_from - ONE_DAY if facts.expires_from is not None else None
+    place = " ".join(part for part in (customer.postal_code, customer.city) if part)
     return {
         "reference": view.subject,
-        "anniversary": plain_day(customer.custom_anniversary) if customer is not None else None,
+        "segment": plain_text(Text(*SEGMENTS[customer.segment])),
+        "address_lines": [line for line in (customer.address, place, customer.region) if line],
+        "country": plain_text(country_name(customer.country)),
+        "offer_types": plain_text(enumerated(OFFER_TYPES.get(each, Text(each, each)) for each in customer.offer_types)),
+        "anniversary": plain_day(customer.custom_anniversary),
+        "invitation_link": reseller_of(view).invitation_link,
         "sent_on": plain_day(facts.sent_on),
         "expires_on": plain_day(last_day),
         "accepted_on": plain_day(facts.accepted_on),
@@ -137,6 +144,7 @@ class InvitationWorkflow(Workflow):
         Timer(sent, after("sent_on", days=policy.invitation_reminder_days), send=remind),
         Timer(sent, on("expires_from"), send=expire),
     ]
+    fixed_record = ["segment", "address_lines", "country", "offer_types", "anniversary"]
     emails = [
         Email(
             "invitation",
@@ -144,7 +152,7 @@ class InvitationWorkflow(Workflow):
             on=("issue", resend),
             while_=still_open,
             ladder="invitation",
-            says=["anniversary", "expires_on"],
+            says=[*fixed_record, "invitation_link", "expires_on"],
         ),
         Email(
             "invitation_reminder",
@@ -152,7 +160,7 @@ class InvitationWorkflow(Workflow):
             on=remind,
             while_=still_open,
             ladder="invitation",
-            says=["sent_on", "expires_on"],
+            says=["sent_on", "invitation_link", "expires_on"],
         ),
         Email("invitation_accepted", to=account_manager, on=accepted, says=["accepted_on"]),
     ]

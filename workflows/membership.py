@@ -27,7 +27,7 @@ from vipflow import (
 from vipflow.policy import Policy
 from vipflow.vip.audiences import account_manager, contact
 from vipflow.vip.between import FirstAuthorization, FoundMembership, Gained, Lost, state_of
-from vipflow.vip.calendar import ONE_DAY, first_anniversary, middle_of_window, next_anniversary, renewal_dates
+from vipflow.vip.calendar import ONE_DAY, add_months, first_anniversary, middle_of_window, next_anniversary, renewal_dates
 from vipflow.vip.customers import customer_of
 from vipflow.vip.forms import PerhapsLines, lines_of
 from vipflow.vip.records import Lines, Membership, Opened, common_part, covers, less, quantities_of, together
@@ -348,20 +348,33 @@ def _later_reminders(facts: Membership, numbers: Policy) -> list[date]:
 
 def vocabulary(facts: Membership, view: View) -> dict[str, Any]:
     catalogue = view.trade.catalogue
-    following = facts.anniversary
-    if state_of(view) != "active" and facts.anniversary is not None and facts.anchor_day is not None:
-        following = next_anniversary(facts.anniversary, facts.anchor_day)
+    renewal = following = facts.anniversary
+    if facts.anniversary is not None and facts.anchor_day is not None:
+        if state_of(view) == "active":  # a renewal learnt of late: its term runs already
+            renewal = add_months(facts.anniversary, -12, facts.anchor_day)
+        else:
+            following = next_anniversary(facts.anniversary, facts.anchor_day)
+    days_left = (facts.window_closes - view.today).days if facts.window_closes is not None else 0
     return {
         "reference": view.subject,
-        "anniversary": plain_day(facts.anniversary),
+        "anniversary": plain_day(renewal),
         "licences": plain_lines(facts.licences or facts.lapsed, catalogue),
         "window_opens": plain_day(facts.window_opens),
         "window_closes": plain_day(facts.window_closes),
-        "renews_by_itself": not_renewed_by_adobe(facts, None, view) is None,
+        "last_week": days_left <= 7,
+        "last_call": days_left <= 1,
+        "renews_by_itself": _adobe_will_renew(facts, view),
         "renewed_on": plain_day(facts.renewed_on),
         "next_anniversary": plain_day(following),
-        "renewed": plain_lines(facts.renewed, catalogue),
+        "renewed": plain_lines(facts.renewed or facts.licences, catalogue),
+        "remaining": plain_lines(less(facts.licences, facts.renewed), catalogue),
     }
+
+
+def _adobe_will_renew(facts: Membership, view: View) -> bool:
+    """Whether Adobe is still expected to renew everything: not once its day is over, nor after a renewal in part."""
+    ahead = facts.anniversary is not None and view.today <= facts.anniversary
+    return ahead and state_of(view) != "partly_renewed" and not_renewed_by_adobe(facts, None, view) is None
 
 
 def confirmed(facts: Membership, view: View) -> bool:
@@ -497,8 +510,10 @@ class MembershipWorkflow(Workflow):
         Timer(partly_renewed, on("closed_from"), send=close_window),
         Timer(renewed, on("anniversary"), send=start_term),
     ]
-    record_block = ["reference", "anniversary", "licences"]
-    window_words = ["window_opens", "window_closes", "renews_by_itself"]
+    record_block = ["reference", "anniversary"]
+    window_words = ["licences", "window_opens", "window_closes", "renews_by_itself"]
+    reminder_words = ["remaining", "window_closes", "last_week", "last_call", "renews_by_itself"]
+    renewal_words = ["renewed", "renewed_on", "next_anniversary"]
     emails = [
         Email("renewal_coming", to=contact, on=upcoming, ladder="renewal", says=window_words),
         Email("renewal_open", to=contact, on=remind, while_=just_opened, ladder="renewal", says=window_words),
@@ -508,7 +523,7 @@ class MembershipWorkflow(Workflow):
             on=remind,
             while_=still_to_renew,
             ladder="renewal",
-            says=["window_closes", "renews_by_itself"],
+            says=reminder_words,
         ),
         Email(
             "renewal_confirmed",
@@ -516,7 +531,7 @@ class MembershipWorkflow(Workflow):
             on=(renewed, active.on(renew)),
             while_=confirmed,
             ladder="renewal",
-            says=["renewed_on", "next_anniversary"],
+            says=renewal_words,
         ),
         Email(
             "renewal_partly_confirmed",
@@ -524,9 +539,9 @@ class MembershipWorkflow(Workflow):
             on=(ready.on(renew), partly_renewed.on(renew), expired.on(renew)),
             while_=still_partly,
             ladder="renewal",
-            says=["renewed_on", "next_anniversary", "renewed", "window_closes"],
+            says=[*renewal_words, "remaining", "window_closes"],
         ),
-        Email("licences_ending", to=contact, on=expired, ladder="renewal", says=["window_closes"]),
+        Email("licences_ending", to=contact, on=expired, ladder="renewal", says=["licences", "window_closes"]),
         Email("renewal_to_prepare", to=account_manager, on=ready, ladder="renewal", says=window_words),
         Email(
             "renewal_to_follow",
@@ -534,7 +549,7 @@ class MembershipWorkflow(Workflow):
             on=remind,
             while_=still_to_renew,
             ladder="renewal",
-            says=["window_closes"],
+            says=reminder_words,
         ),
     ]
     vocabulary = staticmethod(vocabulary)

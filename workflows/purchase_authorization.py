@@ -55,7 +55,7 @@ from vipflow.vip.calendar import (
     next_anniversary,
     seat_duration,
 )
-from vipflow.vip.customers import has_accepted
+from vipflow.vip.customers import has_accepted, reseller_of
 from vipflow.vip.fields import ExternalNumber, PoNumber, problems_of_text, refuse
 from vipflow.vip.forms import SomeLines, lines_of
 from vipflow.vip.records import Authorization, less
@@ -427,6 +427,8 @@ def at_disposal(_facts: Authorization, view: View) -> bool:
 
 
 def vocabulary(facts: Authorization, view: View) -> dict[str, Any]:
+    accepted = has_accepted(view)
+    waiting_days = (view.today - facts.created_on).days
     return {
         "po_number": facts.po_number,
         "lines": plain_lines(facts.lines, view.trade.catalogue),
@@ -438,7 +440,10 @@ def vocabulary(facts: Authorization, view: View) -> dict[str, Any]:
         "customer_paid_on": plain_day(facts.customer_paid_on),
         "cancelled_on": plain_day(view.today),
         "confirmed": facts.deactivated_on is not None,
-        "accepted": has_accepted(view),
+        "accepted": accepted,
+        "invitation_link": None if accepted else reseller_of(view).invitation_link,
+        "waiting_days": waiting_days if waiting_days > 0 else None,
+        "overdue": due_day_over(facts, None, view) is not None,
         "seat_duration": _seat_duration(view),
     }
 
@@ -621,7 +626,7 @@ class PurchaseAuthorization(Workflow):
 
     record_block = ["po_number", "lines"]
     ending = ["due_on", "suspended_from"]
-    to_order = ["created_on", "due_on", "expires_at", "seat_duration"]
+    to_order = ["created_on", "due_on", "overdue", "expires_at", "seat_duration"]
     emails = [
         # To the customer. Of the mails about payment only the newest leaves.
         Email(
@@ -629,7 +634,7 @@ class PurchaseAuthorization(Workflow):
             to=contact,
             on=("create", "add"),
             while_=at_disposal,
-            says=["created_on", "due_on", "expires_at", "accepted"],
+            says=["created_on", "due_on", "expires_at", "accepted", "invitation_link"],
         ),
         Email(
             "payment_reminder",
@@ -656,7 +661,7 @@ class PurchaseAuthorization(Workflow):
             ladder="payment",
             says=[*ending, "confirmed"],
         ),
-        Email("payment_received", to=contact, on=paid, ladder="payment", says=["paid_on"]),
+        Email("payment_received", to=contact, on=paid, ladder="payment", says=["paid_on", "customer_paid_on"]),
         Email("authorization_cancelled", to=contact, on=cancelled, says=["cancelled_on"]),
         Email("authorization_expired", to=contact, on=expired, says=["expires_at"]),
         # To the account manager.
@@ -672,7 +677,7 @@ class PurchaseAuthorization(Workflow):
             ),
             while_=not_yet_ordered,
             ladder="order",
-            says=[*to_order, "customer_paid_on"],
+            says=[*to_order, "waiting_days", "customer_paid_on"],
         ),
         Email(
             "customer_added_products",

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from people import FANCY, Chance, Customer, Town
-from stories import DIRECT, END, PROGRAMMES, START, TEAMS, Lines, Teller, Told, in_utc, later
+from people import Chance, Customer, Town, plain
+from stories import DIRECT, END, PROGRAMMES, START, Teller, Told, in_utc, later
 
 MEMBERS, INVITED = 60, 40
 
@@ -56,8 +56,6 @@ class Reseller:
     overrides: dict[str, int]
 
     def email(self, person: Person) -> str:
-        from people import plain
-
         return f"{plain(person.name).replace('-', '.', 1)}@{self.domain}"
 
     @property
@@ -204,7 +202,7 @@ class Year:
     def _member(self, number: int) -> None:
         customer = self.town.found()
         if number == 0:
-            customer.company = self._long_name(customer.company)
+            customer.company = self._long_name()
         customer.ref = customer.vip_number
         self.customers.append(customer)
         # Anniversaries all around the year: some windows are open today, some have just closed.
@@ -238,13 +236,13 @@ class Year:
         self.members.append(row)
         self.teller.live(customer, START + timedelta(days=1 if row["open"] is None else 40), anniversary, anchor, 115)
 
-    def _long_name(self, company: str) -> str:
-        tail = {
-            "rhone": "Société coopérative et participative d’impression et d’édition d’art du Haut-",
-            "brabant": "Coopérative wallonne et bruxelloise des métiers du livre, de l’affiche et du ",
-            "thames": "The Worshipful and Ancient Company of Illuminators, Engravers and Printers of ",
+    def _long_name(self) -> str:
+        name = {
+            "rhone": "Société coopérative d’impression, de reliure et d’édition d’art du Haut-Jura SCOP",
+            "brabant": "Coopérative wallonne et bruxelloise des métiers du livre, de l’affiche & du décor",
+            "thames": "The Worshipful & Ancient Company of Illuminators, Engravers and Printers of Wapping",
         }[self.reseller.key]
-        return (tail + company.split()[-1])[:80].strip()
+        return name[:80]
 
     def _open_authorization(self, customer: Customer, number: int) -> dict[str, Any]:
         """An authorization that is under way on the day of the import, and what becomes of it."""
@@ -455,77 +453,111 @@ def events_file(year: Year) -> str:
     return "".join(lines)
 
 
-COLUMNS = (
-    "customer_number",
-    "vip_number",
-    "company",
-    "segment",
-    "country",
-    "language",
-    "contact_name",
-    "contact_email",
-    "address",
-    "postal_code",
-    "city",
-    "region",
-    "offer_types",
-    "owner",
-    "anniversary",
-    "anchor_day",
-    "licences",
-    "authorizations",
-)
+def members_file(year: Year) -> str:
+    """The customers as the reseller's own software exports them: each has its columns, its dates, its way to list licences."""
+    return {"rhone": _one_row_each, "brabant": _one_row_per_product, "thames": _one_row_each_in_english}[year.reseller.key](year)
 
 
-def members_file(year: Year) -> bytes:
-    """The reseller's export: its own separator and encoding."""
-    text = io.StringIO()
-    rows = csv.writer(text, delimiter=year.reseller.separator, lineterminator="\r\n")
-    rows.writerow(COLUMNS)
+COUNTRIES_IN_FRENCH = {"FR": "France", "BE": "Belgique", "CH": "Suisse", "LU": "Luxembourg", "NL": "Pays-Bas", "DE": "Allemagne"}
+SEGMENTS_IN_FRENCH = {"commercial": "Commercial", "government": "Secteur public", "education": "Éducation"}
+
+
+def _one_row_each(year: Year) -> str:
+    rows: list[list[Any]] = [
+        [
+            "Code client", "Numéro VIP", "Raison sociale", "Segment de marché", "Adresse", "Code postal", "Ville", "Pays",
+            "Contact principal", "Adresse e-mail", "Langue", "Type d'offre", "Géré par", "Date anniversaire", "Jour d'ancrage",
+            "Licences", "Dernière relance",
+        ]
+    ]  # fmt: skip
     for row in year.members:
         customer: Customer = row["customer"]
-        rows.writerow(
+        rows.append(
             [
-                customer.own,
-                customer.vip_number,
-                customer.company,
-                customer.segment,
-                customer.country,
-                customer.language,
-                customer.contact_name,
-                customer.contact_email,
-                customer.address,
-                customer.postal_code,
-                customer.city,
-                customer.region or "",
-                "teams enterprise" if customer.large else "teams",
-                customer.owner,
-                row["anniversary"].isoformat() if row["anniversary"] else "",
-                row["anchor"] or "",
-                _licences(row["licences"]),
-                _open(row["open"]),
+                customer.own, customer.vip_number, customer.company, SEGMENTS_IN_FRENCH[customer.segment], customer.address,
+                customer.postal_code.lstrip("0"),  # a spreadsheet took it for a number
+                customer.city, COUNTRIES_IN_FRENCH[customer.country], customer.contact_name, customer.contact_email,
+                "Français" if customer.language == "fr" else "Anglais",
+                "Équipe, Entreprise" if customer.large else "Équipe", customer.owner, _day(row["anniversary"], "%d/%m/%Y"),
+                row["anchor"] or "", " | ".join(f"{sku} = {quantity}" for sku, quantity in row["licences"].items()), "",
             ]
-        )
-    return text.getvalue().encode(year.reseller.encoding)
+        )  # fmt: skip
+    return _table(year, rows)
 
 
-def _licences(lines: Lines) -> str:
-    return " ".join(f"{quantity}x{sku}" for sku, quantity in lines.items())
+def _one_row_per_product(year: Year) -> str:
+    rows: list[list[Any]] = [
+        [
+            "N° VIP", "Référence client", "Société", "Segment", "Langue", "Contact", "E-mail", "Rue", "CP", "Localité", "Pays",
+            "Gestionnaire de compte", "Date d'anniversaire", "Jour d'ancrage", "Produit", "Quantité",
+        ]
+    ]  # fmt: skip
+    for row in year.members:
+        customer: Customer = row["customer"]
+        for sku, quantity in row["licences"].items() or [("", "")]:
+            rows.append(
+                [
+                    customer.vip_number, customer.own, customer.company, customer.segment, customer.language,
+                    customer.contact_name, customer.contact_email, customer.address, customer.postal_code, customer.city,
+                    customer.country, customer.owner, _day(row["anniversary"], "%d.%m.%Y"), row["anchor"] or "", sku, quantity,
+                ]
+            )  # fmt: skip
+    return _table(year, rows)
 
 
-def _open(found: dict[str, Any] | None) -> str:
-    if found is None:
-        return ""
-    data = {
-        "lines": [{"sku": sku, "quantity": quantity} for sku, quantity in found["lines"].items()],
-        "created_on": found["created_on"].isoformat(),
-        "po_number": found["po_number"],
-    }
-    if found["due_on"]:
-        data["due_on"] = found["due_on"].isoformat()
-    if found["ordered"]:
-        data |= {"ordered": True, "order_number": found["order_number"]}
-    return json.dumps([data])
+def _one_row_each_in_english(year: Year) -> str:
+    rows: list[list[Any]] = [
+        [
+            "Customer number", "VIP number", "Company name", "Market segment", "Address line 1", "Town", "Postcode", "State",
+            "Country code", "Primary contact", "Contact e-mail", "Language", "Account manager", "Anniversary date", "Anchor day",
+            "Licences",
+        ]
+    ]  # fmt: skip
+    for row in year.members:
+        customer: Customer = row["customer"]
+        rows.append(
+            [
+                customer.own, customer.vip_number, customer.company, customer.segment, customer.address, customer.city,
+                customer.postal_code, customer.region or "", customer.country, customer.contact_name, customer.contact_email,
+                customer.language, customer.owner, _day(row["anniversary"], "%Y-%m-%d"), row["anchor"] or "",
+                " ".join(f"{quantity}x{sku}" for sku, quantity in row["licences"].items()),
+            ]
+        )  # fmt: skip
+    return _table(year, rows)
+
+
+def authorizations_file(year: Year) -> str:
+    """What is open with the members on the day of the import: a row per product."""
+    french = year.reseller.language == "fr"
+    rows: list[list[Any]] = [
+        ["Numéro VIP", "Créée le", "Bon de commande", "Échéance", "Commandée", "Numéro de commande Adobe", "SKU", "Quantité"]
+        if french
+        else ["VIP number", "Created on", "PO number", "Due on", "Ordered", "Adobe order number", "SKU", "Quantity"]
+    ]
+    form = "%d/%m/%Y" if french else "%Y-%m-%d"
+    for row in year.members:
+        found = row["open"]
+        if found is None:
+            continue
+        ordered = ("oui" if french else "yes") if found["ordered"] else ("non" if french else "no")
+        for sku, quantity in found["lines"].items():
+            rows.append(
+                [
+                    row["customer"].vip_number, _day(found["created_on"], form), found["po_number"], _day(found["due_on"], form),
+                    ordered, found["order_number"] or "", sku, quantity,
+                ]
+            )  # fmt: skip
+    return _table(year, rows)
+
+
+def _table(year: Year, rows: Sequence[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, delimiter=year.reseller.separator, lineterminator="\r\n").writerows(rows)
+    return text.getvalue()
+
+
+def _day(day: date | None, form: str) -> str:
+    return day.strftime(form) if day is not None else ""
 
 
 def resellers_file() -> str:
@@ -544,7 +576,9 @@ def resellers_file() -> str:
         if reseller.overrides:
             numbers = ", ".join(f"{name} = {number}" for name, number in reseller.overrides.items())
             lines.append(f"overrides = {{ {numbers} }} # what the policy itself leaves out")
-        lines += [f"members = {_toml(f'members/{reseller.key}.csv')}", f"events = {_toml(f'events/{reseller.key}.jsonl')}"]
+        lines += [f"members = {_toml(f'members/{reseller.key}.csv')}"]
+        lines += [f"authorizations = {_toml(f'members/{reseller.key}-authorizations.csv')}"]
+        lines += [f"events = {_toml(f'events/{reseller.key}.jsonl')}"]
         for person in reseller.team:
             lines += ["", "[[resellers.team]]", f"name = {_toml(person.name)}", f"email = {_toml(reseller.email(person))}"]
             lines += [f"role = {_toml(person.role)}", f"language = {_toml(person.language)}"]
@@ -563,7 +597,8 @@ def generate(folder: Path) -> None:
     for reseller in RESELLERS:
         year = Year(reseller)
         year.pass_by()
-        files[f"members/{reseller.key}.csv"] = members_file(year)
+        files[f"members/{reseller.key}.csv"] = members_file(year).encode(reseller.encoding)
+        files[f"members/{reseller.key}-authorizations.csv"] = authorizations_file(year).encode(reseller.encoding)
         files[f"events/{reseller.key}.jsonl"] = events_file(year).encode()
     for name, content in files.items():
         path = folder / name

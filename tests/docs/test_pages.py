@@ -94,6 +94,15 @@ def test_the_example_events_are_applied_as_they_stand(tmp_path: Path) -> None:
     database.dispose()
 
 
+def test_every_test_that_reliability_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (DOCS / "reliability.md").read_text(encoding="utf-8")))
+    known = {
+        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    assert named
+    assert not named - known
+
+
 def test_the_example_policy_is_a_policy_file() -> None:
     (block,) = blocks(DOCS / "policies.md", "toml")
     written = tomllib.loads(block.text)
@@ -111,7 +120,22 @@ def test_the_tour_of_the_readme_works_line_by_line(tmp_path: Path) -> None:
     assert tour
     assert not any(block.not_run for block in tour), "the tour leaves nothing out"
     lines = commands(tour)
-    for word in ("reseller", "team", "invite", "create", "explain", "next", "place", "accept", "list", "history"):
+    for name in (".venv", "docs"):  # a clone of its own, that `dev.py demo` prepared
+        (tmp_path / name).symlink_to(Path(sys.prefix) if name == ".venv" else ROOT / name)
+    for word in (
+        "reseller",
+        "team",
+        "invite",
+        "create",
+        "explain",
+        "next",
+        "place",
+        "accept",
+        "list",
+        "history",
+        "simulate",
+        "verify",
+    ):
         assert any(f" {word}" in line for line in lines), f"the tour says nothing of {word}"
     results = run(lines, tmp_path)
     assert [code for _, code, _ in results] == [expected_code(line) for line in lines], told(results, lines)

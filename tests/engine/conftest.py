@@ -60,7 +60,8 @@ def another(database_url: str, world: World) -> Iterator[Callable[[], World]]:
 
     def make(**more: Any) -> World:
         made.append(opened(database_url))
-        other = World(made[-1], world.workflows, world.trade, world.clock.now(), **more)
+        ids = f"process{len(made)}-"
+        other = World(made[-1], world.workflows, world.trade, world.clock.now(), ids=ids, **more)
         other.clock = world.clock
         other.engine.clock = world.clock
         return other

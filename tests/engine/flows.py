@@ -288,8 +288,8 @@ def counted(facts: Card, _data: NoData, _view: View) -> Card:
     return replace(facts, rentals=facts.rentals + 1)
 
 
-def card_is_frozen(_facts: Card, _data: Any, view: View) -> Reason | None:
-    return no("card_frozen", "the card is frozen") if view.case is not None and view.case.state == "frozen" else None
+def counted_enough(facts: Card, _data: Any, _view: View) -> Reason | None:
+    return no("counted_enough", "on a frozen card three rentals are counted") if facts.rentals >= 3 else None
 
 
 def checked(facts: Card, _data: NoData, view: View) -> Card:
@@ -321,7 +321,7 @@ class CardWorkflow(Workflow):
     thaw = frozen.to(valid)
     remind = valid.to(valid)
     check = valid.to(valid)
-    count_rental = valid.to(valid) | frozen.to(frozen, unless=card_is_frozen)
+    count_rental = valid.to(valid) | frozen.to(frozen, unless=counted_enough)
 
     pins = [renew, refresh]
     openings = [

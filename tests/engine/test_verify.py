@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, NullPool, Update, create_engine, make_url, update
+from sqlalchemy import Connection, Engine, NullPool, Update, create_engine, make_url, update
 
 from tests import postgres
 from tests.engine.workshop import WORKSHOP, WorkshopTrade
@@ -59,7 +60,7 @@ class Lived:
             connection.exec_driver_sql("COMMIT")
 
     def verify_as_if(self, *statements: str) -> Report:
-        """What `verify` says from within the transaction that corrupts, which is then undone: so a story is told once."""
+        """What `verify` says from within a transaction that corrupts and is then undone: so a story is told once."""
         with self._past_all_checks() as connection:
             self._run(connection, statements)
             seen = _SeenFromWithin(**vars(self.world.database), within=connection)
@@ -69,14 +70,18 @@ class Lived:
 
     @contextmanager
     def _past_all_checks(self) -> Iterator[Connection]:
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            if connection.dialect.name != "sqlite":
+                connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            yield connection
+
+    @cached_property
+    def _engine(self) -> Engine:
         url = make_url(self.url)
         if url.drivername == "postgresql":
             url = url.set(drivername="postgresql+psycopg")
-        with create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
-            connection.exec_driver_sql("BEGIN")
-            if url.drivername != "sqlite":
-                connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
-            yield connection
+        return create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
 
     def _run(self, connection: Connection, statements: Sequence[str]) -> None:
         for statement in statements:

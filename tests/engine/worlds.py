@@ -40,13 +40,14 @@ class World:
         trade: Any = None,
         start: datetime = START,
         zone: str = "Europe/Paris",
+        ids: str = "e",
     ) -> None:
         self.database = database
         self.workflows = workflows
         self.trade = trade if trade is not None else ClubTrade()
         self.clock = StillClock(start)
         self.engine = Engine(database, workflows, self.trade, self.clock)
-        self._ids = count(1)
+        self._ids = map(f"{ids}{{}}".format, count(1))
         with database.write() as connection:
             row = add_tenant(
                 connection,
@@ -75,7 +76,7 @@ class World:
         reason: str | None = None,
     ) -> Envelope:
         """An event as the border makes it; with `actor` it is one of the staff, whose e-mail that is."""
-        given: dict[str, Any] = {"specversion": "1.0", "type": type, "source": source, "id": id or f"e{next(self._ids)}"}
+        given: dict[str, Any] = {"specversion": "1.0", "type": type, "source": source, "id": id or next(self._ids)}
         given |= {"subject": subject} if subject else {}
         given |= {"data": dict(data)} if data is not None else {}
         given |= {"reason": reason} if reason is not None else {}

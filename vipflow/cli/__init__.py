@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 from typer.main import get_command
 
-from vipflow.cli.helping import Tree
+from vipflow.cli.helping import Tree, help_asked_for
 from vipflow.cli.output import BAD_INPUT, FAULT, Output
 from vipflow.errors import VipflowError
 
@@ -92,7 +92,13 @@ def run(arguments: list[str]) -> int:
     out = Output(json="--json" in arguments)
     try:
         try:
-            answer = get_command(app)(args=arguments, prog_name="vipflow", standalone_mode=False)
+            root = get_command(app)
+            assert isinstance(root, Root)  # noqa: S101 - made so above
+            helpful = help_asked_for(root, arguments)
+            if helpful is not None:
+                typer.echo(helpful)
+                return 0
+            answer = root(args=arguments, prog_name="vipflow", standalone_mode=False)
             sys.stdout.flush()
         except VipflowError as fault:
             out.fail(fault, fault.exit_code)

@@ -69,7 +69,7 @@ def day_given(text: str, option: str) -> date:
 
 
 def show_done(session: Session, done: Done, say: str, *hints: str) -> None:
-    """What an act did: `say`, the mails that now wait, what to know, what to do next. Ends with 3 where it was refused."""
+    """What an act did: `say`, the mails that now wait, what to know, what to do next. Refused: ends with 3."""
     out = session.out
     if out.json:
         out.write_json(done)
@@ -96,8 +96,8 @@ def _show_applied(session: Session, done: Done, say: str, hints: Sequence[str]) 
     now = session.installation.clock.now()
     for mail in done.mails:
         console.print(f"  mail: {mail_text(mail, session.who.zone, now)}", highlight=False, markup=False)
-    for warning in done.warnings:
-        out.warn(warning.en)
+    for remark in done.remarks:
+        out.note(remark.en)
     for hint in hints:
         out.note(hint)
 
@@ -136,6 +136,11 @@ _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
+
+
+def short_day(on: date | None) -> str:
+    """`3 Mar 2025`: for tables."""
+    return "" if on is None else f"{on.day} {_MONTHS[on.month - 1][:3]} {on.year}"
 
 
 def lines_text(lines: Sequence[ProductLine]) -> str:

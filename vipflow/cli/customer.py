@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vipflow.cli.acting import CustomerRef, EventId, Mine, OwnRef, Why, day_given, day_text, show_done
+from vipflow.cli.acting import CustomerRef, EventId, Mine, OwnRef, Why, day_given, short_day, show_done
 from vipflow.cli.options import After, Limit
 from vipflow.cli.output import BAD_INPUT, REFUSED
 from vipflow.cli.session import Session, command, group
@@ -198,16 +198,17 @@ def import_(
         typer.Option("--country", help="Of rows that name none: two letters.", metavar="CODE"),
     ] = None,
 ) -> None:
-    """Takes over existing members from a table, as your systems export it. No mail leaves; a second time changes nothing.
+    """Takes over existing members from a table that your systems export. No mail leaves; a second time changes nothing.
 
     Columns may be named in French or English, the separator be ; , or tab, the encoding UTF-8 or Windows, dates
-    2025-03-01 or 01/03/2025. Needed are: VIP number (numéro VIP), company (société), address, postal code, city, country,
-    contact, e-mail. Read as well: segment (commercial, if left out), region, language, offer type, anniversary date
-    (date anniversaire), managed by (géré par), notice recipients, your reference. Licences stand in one cell
-    (65305156CA01A12 x 5 | Acrobat Pro for Teams x 2), or in columns product and quantity with a row per product.
+    2025-03-01 or 01/03/2025. Needed are: VIP number (numéro VIP), company (société), address, postal code, city,
+    country, contact, e-mail. Read as well: segment (commercial, if left out), region, language, offer type,
+    anniversary date (date anniversaire), managed by (géré par), notice recipients, your reference. Licences stand in
+    one cell (65305156CA01A12 x 5 | Acrobat Pro for Teams x 2), or in columns product and quantity with a row per
+    product.
 
-    The file of --authorizations has a row per product too: VIP number, created on (créée le), PO number, due on, ordered
-    (oui or non), Adobe order number, product, quantity.
+    The file of --authorizations has a row per product too: VIP number, created on (créée le), PO number, due on,
+    ordered (oui or non), Adobe order number, product, quantity.
     """
     from vipflow.operations.importing import import_members
 
@@ -284,7 +285,7 @@ def list_(
         {
             "Customer": lambda row: f"{row.company}\n{row.email}",
             "Reference\nVIP number": lambda row: f"{row.ref}\n{row.vip_number}",
-            "Anniversary": lambda row: row.anniversary,
+            "Anniversary": lambda row: short_day(row.anniversary),
             "Segment": lambda row: row.segment,
             "Managed by": lambda row: row.manager,
             "Invitation": lambda row: row.invitation_label.en,
@@ -322,7 +323,10 @@ def assign(
     from vipflow.operations import customers
 
     done = customers.assign(session.installation, session.who, customer, to, id=id_)
-    show_done(session, done, f"{done.verdict.subject} is now managed by {to}")
+    owner = to
+    if done.outcome == "applied":
+        owner = customers.facts_of_customer(session.installation, session.who, str(done.verdict.subject)).owner
+    show_done(session, done, f"{done.verdict.subject} is now managed by {owner}")
 
 
 def recipients(
@@ -344,12 +348,10 @@ def recipients(
         raise BadInput("the notice recipients", "nobody is named", "name somebody with --add or --remove")
     added = [Recipient(**_person(each)) for each in add or ()]
     done = customers.set_recipients(session.installation, session.who, customer, add=added, remove=remove or (), id=id_)
-    facts = (
-        customers.facts_of_customer(session.installation, session.who, done.verdict.subject or "")
-        if done.verdict.subject
-        else None
-    )
-    there = ", ".join(f"{each.name} <{each.email}>" for each in facts.recipients) if facts is not None else ""
+    there = ""
+    if done.outcome == "applied":
+        facts = customers.facts_of_customer(session.installation, session.who, str(done.verdict.subject))
+        there = ", ".join(f"{each.name} <{each.email}>" for each in facts.recipients)
     show_done(session, done, f"Copies of mails to {done.verdict.subject} go to {there or 'nobody'}")
 
 
@@ -469,7 +471,7 @@ def _show_look_alikes(session: Session, rows: tuple[CustomerRow, ...]) -> None:
 def _next(row: CustomerRow, zone: Any) -> str:
     if row.next is None:
         return ""
-    return f"{day_text(row.next.at.astimezone(zone).date())}: {row.next.says.en}"
+    return f"{short_day(row.next.at.astimezone(zone).date())}: {row.next.says.en}"
 
 
 def _show_import(session: Session, report: ImportReport) -> None:

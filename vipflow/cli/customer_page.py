@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
-from vipflow.cli.acting import day_text, lines_text, moment_text
+from vipflow.cli.acting import day_text, lines_text, moment_text, short_day
 from vipflow.cli.output import facts_table, table
 
 if TYPE_CHECKING:
@@ -41,9 +40,8 @@ def _head(page: CustomerPage) -> Iterator[RenderableType]:
     title.append(f"   {summary.ref}", style="cyan")
     yield title
     provisional = " (provisional)" if facts.vip_number_provisional else ""
-    place = ", ".join(
-        filter(None, [" ".join(filter(None, [facts.postal_code, facts.city])), facts.region, facts.country])
-    )
+    town = " ".join(filter(None, [facts.postal_code, facts.city]))
+    place = ", ".join(filter(None, [town, facts.region, facts.country]))
     invitation = page.invitation
     when = invitation.accepted_on or invitation.sent_on
     yield Padding(
@@ -53,7 +51,8 @@ def _head(page: CustomerPage) -> Iterator[RenderableType]:
                 "Contact": f"{facts.contact.name} <{facts.contact.email}>",
                 "Copies to": ", ".join(f"{each.name} <{each.email}>" for each in facts.recipients) or None,
                 "Address": f"{facts.address}, {place}",
-                "Segment": f"{facts.segment}; offers: {', '.join(facts.offer_types)}; mails in {_language(facts.language)}",
+                "Segment": f"{facts.segment}; offers: {', '.join(facts.offer_types)}",
+                "Language": _language(facts.language),
                 "Managed by": summary.manager,
                 "Invitation": "member before it came here"
                 if facts.adopted
@@ -63,6 +62,7 @@ def _head(page: CustomerPage) -> Iterator[RenderableType]:
             }
         ),
         (0, 0, 0, 2),
+        expand=False,
     )
 
 
@@ -106,11 +106,11 @@ def _open_authorizations(page: CustomerPage) -> Iterator[RenderableType]:
         table(
             {
                 "Authorization": lambda row: row.ref + (f"\nPO {row.po_number}" if row.po_number else ""),
-                "Status": lambda row: _status(row),
+                "Status": _status,
                 "Products": lambda row: lines_text(row.lines),
-                "Created": lambda row: _short(row.created_on),
-                "Order by": lambda row: _short(row.due_on or (row.expires_at.date() if row.expires_at else None)),
-                "Deactivated from": lambda row: _short(row.suspended_from),
+                "Created": lambda row: short_day(row.created_on),
+                "Order by": lambda row: short_day(row.due_on or (row.expires_at.date() if row.expires_at else None)),
+                "Deactivated from": lambda row: short_day(row.suspended_from),
             },
             page.open_authorizations,
         )
@@ -175,7 +175,7 @@ def _history_of_authorizations(page: CustomerPage) -> Iterator[RenderableType]:
             {
                 "Authorization": lambda row: row.ref,
                 "PO": lambda row: row.po_number,
-                "Created": lambda row: _short(row.created_on),
+                "Created": lambda row: short_day(row.created_on),
                 "Status": lambda row: row.label.en + (" (× can be cancelled)" if row.can_be_cancelled else ""),
                 "Products": lambda row: lines_text(row.lines) or "nothing left",
                 "Order": lambda row: row.order,
@@ -194,8 +194,8 @@ def _orders_and_returns(page: CustomerPage) -> Iterator[RenderableType]:
                     "Order": lambda row: row.ref + (f"\nAdobe {row.order_number}" if row.order_number else ""),
                     "For": lambda row: {"authorization": ", ".join(row.authorizations)}.get(row.kind, row.kind),
                     "Status": lambda row: row.label.en,
-                    "Placed": lambda row: _short(row.placed_on),
-                    "Returnable until": lambda row: _short(row.return_until),
+                    "Placed": lambda row: short_day(row.placed_on),
+                    "Returnable until": lambda row: short_day(row.return_until),
                     "Products": lambda row: lines_text(row.lines) or "nothing left",
                 },
                 page.orders,
@@ -209,7 +209,7 @@ def _orders_and_returns(page: CustomerPage) -> Iterator[RenderableType]:
                     "Return": lambda row: row.ref,
                     "Of": lambda row: row.order or row.authorization,
                     "Status": lambda row: row.label.en,
-                    "Asked": lambda row: _short(row.requested_on),
+                    "Asked": lambda row: short_day(row.requested_on),
                     "Products": lambda row: lines_text(row.lines),
                 },
                 page.returns,
@@ -221,15 +221,32 @@ def _coming(page: CustomerPage, zone: ZoneInfo, most: int) -> Iterator[Renderabl
     if not page.next or not most:
         return
     yield _title("What comes next, if nobody does anything")
+    folded = _folded(page.next)
     columns = {
-        "When": lambda step: _moment(step.at, zone),
-        "What": lambda step: step.says.en,
-        "": lambda step: "" if step.case == page.summary.ref else step.case,
-        "Mails": lambda step: _their_mails(step),
+        "When": lambda step: _moment(step[0].at, zone),
+        "What": lambda step: step[0].says.en + _again(step[1:], zone),
+        "Record": lambda step: "" if step[0].case == page.summary.ref else step[0].case,
+        "Mails": lambda step: _their_mails(step[0]),
     }
-    yield _indented(table(columns, page.next[:most]))
-    if len(page.next) > most:
-        yield Text(f"  … and {len(page.next) - most} more: vipflow next {page.summary.ref}", style="dim")
+    yield _indented(table(columns, folded[:most]))
+    if len(folded) > most:
+        yield Text(f"  … and more: vipflow next {page.summary.ref}", style="dim")
+
+
+def _folded(steps: Sequence[Coming]) -> list[list[Coming]]:
+    """Steps in order; what comes again and again (a reminder) once, with its repetitions."""
+    found: dict[tuple[str, str, str | None], list[Coming]] = {}
+    for step in steps:
+        found.setdefault((step.case, step.event, step.from_state), []).append(step)
+    return list(found.values())
+
+
+def _again(steps: Sequence[Coming], zone: ZoneInfo) -> str:
+    if not steps:
+        return ""
+    times = "once more" if len(steps) == 1 else f"{len(steps)} times more"
+    last = short_day(steps[-1].at.astimezone(zone).date())
+    return f"\n{times}, {'on' if len(steps) == 1 else 'the last on'} {last}"
 
 
 def _their_mails(step: Coming) -> str:
@@ -263,8 +280,8 @@ def _past(page: CustomerPage, zone: ZoneInfo) -> Iterator[RenderableType]:
     columns = {
         "When": lambda step: _moment(step.at, zone),
         "What": lambda step: step.says.en,
-        "": lambda step: "" if step.case == page.summary.ref else step.case,
-        "By": lambda step: _who(step),
+        "Record": lambda step: "" if step.case == page.summary.ref else step.case,
+        "By": _who,
         "Reason": lambda step: step.reason,
     }
     if not any(step.reason for step in page.history):
@@ -275,29 +292,21 @@ def _past(page: CustomerPage, zone: ZoneInfo) -> Iterator[RenderableType]:
 
 
 def _who(step: Any) -> str:
-    return {"clock": "the clock", "customer": "the customer"}.get(step.by_kind, step.by)
+    return {"clock": "the clock", "customer": "the customer"}.get(step.by_kind, str(step.by))
 
 
 def _title(text: str) -> RenderableType:
-    return Padding(Rule(Text(text, style="bold"), align="left", style="dim"), (1, 0, 0, 0))
+    return Group("", Rule(Text(text, style="bold"), align="left", style="dim"))
 
 
 def _indented(shown: RenderableType) -> RenderableType:
-    return Padding(shown, (0, 0, 0, 2))
+    return Padding(shown, (0, 0, 0, 2), expand=False)
 
 
 def _moment(instant: Any, zone: ZoneInfo) -> str:
     local = instant.astimezone(zone)
     time = "" if (local.hour, local.minute, local.second) == (0, 0, 0) else f" {local:%H:%M}"
-    return f"{_short(local.date())}{time}"
-
-
-def _short(on: date | None) -> str:
-    """`3 Mar 2025`."""
-    if on is None:
-        return ""
-    day, month, year = day_text(on).split()
-    return f"{day} {month[:3]} {year}"
+    return f"{short_day(local.date())}{time}"
 
 
 def _language(code: str) -> str:

@@ -80,14 +80,19 @@ def show(out: Output, posted: Posted) -> None:
         rows["known before"] = f"{posted.replayed:,}"
     out.answer(summary, facts_table(rows))
     if not out.json:
-        for line in posted.bad[:SHOWN]:
-            out.problem(f"line {line.number}: {line.outcome.replace('_', ' ')}: {why(line)}")
-        if posted.bad_lines > SHOWN:
-            out.problem(f"… and {posted.bad_lines - SHOWN:,} more; --verdicts FILE writes a line for each event.")
+        tell_bad_lines(out, posted, "--verdicts FILE writes a line for each event.")
     parked = posted.outcomes.get("parked", 0)
     if parked:
         waits = "1 event waits" if parked == 1 else f"{parked:,} events wait"
         out.warn(f"{waits} for customers or records that are not known yet; after 72 hours that becomes an incident.")
+
+
+def tell_bad_lines(out: Output, posted: Posted, where_all_are: str) -> None:
+    """The first bad lines by number, and how many more there are."""
+    for line in posted.bad[:SHOWN]:
+        out.problem(f"line {line.number}: {line.outcome.replace('_', ' ')}: {_why(line)}")
+    if posted.bad_lines > SHOWN:
+        out.problem(f"… and {posted.bad_lines - SHOWN:,} more; {where_all_are}")
 
 
 def line_told(line: Line) -> dict[str, Any]:
@@ -106,8 +111,7 @@ def line_told(line: Line) -> dict[str, Any]:
     return told
 
 
-def why(line: Line) -> str:
-    """What is wrong with a line, in a sentence."""
+def _why(line: Line) -> str:
     from vipflow.cli.output import reason_text
 
     if line.verdict is None:

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from typer._click.core import Context
+    from typer._click.core import Command, Context
     from typer._click.formatting import HelpFormatter
 
 _UNCUT = 200
@@ -26,6 +26,31 @@ class Tree(TyperGroup):
         if names:
             with formatter.section(title):
                 formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=_UNCUT)) for name in names])
+
+
+def help_asked_for(root: TyperGroup, arguments: Sequence[str]) -> str | None:
+    """The help of the command that the arguments name, where they ask for it; None where they do not, or name none.
+
+    Answered before anything is parsed: parsing costs more than all the rest.
+    """
+    if {"--help", "-h"}.isdisjoint(arguments):
+        return None
+    command: Command = root
+    context = _context(command, "vipflow", None)
+    for word in arguments:
+        if word.startswith("-"):
+            break
+        if not isinstance(command, TyperGroup):
+            continue  # an argument of the command
+        if word not in command.commands:
+            return None
+        command = command.commands[word]
+        context = _context(command, word, context)
+    return context.get_help()
+
+
+def _context(command: Command, name: str, parent: Context | None) -> Context:
+    return command.context_class(command, info_name=name, parent=parent, **command.context_settings)
 
 
 def group(name: str, about: str) -> typer.Typer:

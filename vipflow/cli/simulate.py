@@ -63,7 +63,7 @@ def simulate(
 
 
 def _show(session: Session, found: Simulation, zone: Any) -> None:
-    from vipflow.cli.event import line_told, why
+    from vipflow.cli.event import SHOWN, line_told, tell_bad_lines
     from vipflow.cli.output import change, table, when
 
     out = session.out
@@ -96,12 +96,13 @@ def _show(session: Session, found: Simulation, zone: Any) -> None:
         ("Events", {name.replace("_", " "): count for name, count in found.events.outcomes.items()}),
     ):
         if counts:
-            pieces.append(table({title: lambda row: row[0], "": lambda row: row[1]}, counts.items()))
+            pieces += ["", table({title: lambda row: row[0], "": lambda row: row[1]}, counts.items())]
     if found.incidents:
-        pieces.append("Incidents, which need a person:")
-        pieces += [f"  - {incident.en}" for incident in found.incidents]
+        pieces.append("\nIncidents, which need a person:")
+        pieces += [f"  - {incident.en}" for incident in found.incidents[:SHOWN]]
+        if len(found.incidents) > SHOWN:
+            pieces.append(f"  … and {len(found.incidents) - SHOWN:,} more; --json lists all.")
     if found.ignored:
-        pieces.append(f"{found.ignored} events after the last day were left out.")
+        pieces.append(f"\nleft out, being after the last day: {found.ignored} event{'' if found.ignored == 1 else 's'}")
     out.answer(None, *(pieces or ["Nothing would happen."]))
-    for line in found.events.bad:
-        out.problem(f"line {line.number}: {line.outcome.replace('_', ' ')}: {why(line)}")
+    tell_bad_lines(out, found.events, "--json lists them.")

@@ -111,9 +111,8 @@ class Delivery:
                 subjects = sorted({row.subject for row in due if row.tenant == tenant_id})
                 batch = self.engine.batch(connection, tenant_id, now)
                 batch.lock(subjects, skip_locked=True)
-                waiting = [
-                    _waiting(row) for row in outgoing.waiting_messages(connection, tenant_id, sorted(batch.works))
-                ]
+                rows = outgoing.waiting_messages(connection, tenant_id, sorted(batch.works))
+                waiting = sorted((_waiting(row) for row in rows), key=lambda each: each.key)
                 batch.load_cases({w.case for w in waiting})
                 leaving, gone = self._judge(batch, waiting, now)
                 outgoing.CLAIM.run(

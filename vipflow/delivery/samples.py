@@ -36,6 +36,7 @@ _SOME = [{"product": "Creative Cloud All Apps for Teams", "sku": "65304579CA01A1
 
 _TO_CUSTOMER = {
     "customer": _CUSTOMER,
+    "contact": {"name": "Camille Le Goff", "email": "camille.legoff@studio-kerguelen.example"},
     "person": {"name": "Camille Le Goff"},
     "reseller": _RESELLER,
     "manager": _MANAGER,
@@ -43,20 +44,51 @@ _TO_CUSTOMER = {
 _TO_MANAGER = {**_TO_CUSTOMER, "person": {"name": "Hélène Marchetti"}}
 _AUTHORIZATION = {"reference": "PA-4M2X-8TQH", "po_number": "BC-2025-0118", "lines": _LINES}
 _RETURN = {"reference": "R-8C5N-2WKE", "order_number": "7023914456", "lines": [_LINES[0]]}
-_MEMBERSHIP = {"reference": "C-7K3F-9QTD", "anniversary": "2026-03-14", "licences": _LINES}
+_MEMBERSHIP = {"reference": "C-7K3F-9QTD", "anniversary": "2026-03-14"}
 _INVITATION = {"reference": "C-7K3F-9QTD"}
+_LINK = "https://adobe.example/vip/join/atelier-numerique"
 _LATE = {"due_on": "2025-03-16", "suspended_from": "2025-04-01"}
-_WINDOW = {"window_opens": "2026-02-12", "window_closes": "2026-03-14"}
+_WINDOW = {
+    "licences": _LINES,
+    "window_opens": "2026-02-12",
+    "window_closes": "2026-03-14",
+    "renews_by_itself": False,
+}
+_REMINDER = {
+    "remaining": _LINES,
+    "window_closes": "2026-03-14",
+    "last_week": False,
+    "last_call": False,
+    "renews_by_itself": False,
+}
+_RENEWAL = {"renewed": _SOME, "renewed_on": "2026-02-20", "next_anniversary": "2027-03-14"}
 _ORDER = {
     "created_on": "2025-03-02",
     "due_on": "2025-03-16",
+    "overdue": False,
     "expires_at": None,
     "seat_duration": {"unit": "months", "count": 11},
 }
 
 FACTS: Mapping[str, Context] = {
-    "invitation": {**_TO_CUSTOMER, **_INVITATION, "anniversary": "2026-09-01", "expires_on": "2025-05-31"},
-    "invitation_reminder": {**_TO_CUSTOMER, **_INVITATION, "sent_on": "2025-03-01", "expires_on": "2025-05-31"},
+    "invitation": {
+        **_TO_CUSTOMER,
+        **_INVITATION,
+        "segment": {"fr": "commercial", "en": "commercial"},
+        "address_lines": ["12 quai de la Fosse", "44000 Nantes", "Pays de la Loire"],
+        "country": {"fr": "France", "en": "France"},
+        "offer_types": {"fr": "équipe et entreprise", "en": "teams and enterprise"},
+        "anniversary": "2026-09-01",
+        "invitation_link": _LINK,
+        "expires_on": "2025-05-31",
+    },
+    "invitation_reminder": {
+        **_TO_CUSTOMER,
+        **_INVITATION,
+        "sent_on": "2025-03-01",
+        "invitation_link": _LINK,
+        "expires_on": "2025-05-31",
+    },
     "products_added": {
         **_TO_CUSTOMER,
         **_AUTHORIZATION,
@@ -64,12 +96,13 @@ FACTS: Mapping[str, Context] = {
         "due_on": "2025-03-16",
         "expires_at": None,
         "accepted": True,
+        "invitation_link": None,
     },
     "payment_reminder": {**_TO_CUSTOMER, **_AUTHORIZATION, **_LATE},
     "payment_overdue": {**_TO_CUSTOMER, **_AUTHORIZATION, **_LATE},
     "deactivation_notice": {**_TO_CUSTOMER, **_AUTHORIZATION, **_LATE},
     "licences_deactivated": {**_TO_CUSTOMER, **_AUTHORIZATION, **_LATE, "confirmed": False},
-    "payment_received": {**_TO_CUSTOMER, **_AUTHORIZATION, "paid_on": "2025-03-12"},
+    "payment_received": {**_TO_CUSTOMER, **_AUTHORIZATION, "paid_on": "2025-03-12", "customer_paid_on": "2025-03-10"},
     "authorization_cancelled": {**_TO_CUSTOMER, **_AUTHORIZATION, "cancelled_on": "2025-03-05"},
     "authorization_expired": {**_TO_CUSTOMER, **_AUTHORIZATION, "expires_at": "2025-03-09T13:05:00Z"},
     "return_approved": {**_TO_CUSTOMER, **_RETURN, "decided_on": "2025-04-01"},
@@ -79,26 +112,25 @@ FACTS: Mapping[str, Context] = {
         "decided_on": "2025-04-01",
         "explanation": "Order accepted more than 14 days ago.",
     },
-    "renewal_coming": {**_TO_CUSTOMER, **_MEMBERSHIP, **_WINDOW, "renews_by_itself": False},
-    "renewal_open": {**_TO_CUSTOMER, **_MEMBERSHIP, **_WINDOW, "renews_by_itself": False},
-    "renewal_reminder": {**_TO_CUSTOMER, **_MEMBERSHIP, "window_closes": "2026-03-14", "renews_by_itself": False},
-    "renewal_confirmed": {**_TO_CUSTOMER, **_MEMBERSHIP, "renewed_on": "2026-02-20", "next_anniversary": "2027-03-14"},
+    "renewal_coming": {**_TO_CUSTOMER, **_MEMBERSHIP, **_WINDOW},
+    "renewal_open": {**_TO_CUSTOMER, **_MEMBERSHIP, **_WINDOW},
+    "renewal_reminder": {**_TO_CUSTOMER, **_MEMBERSHIP, **_REMINDER},
+    "renewal_confirmed": {**_TO_CUSTOMER, **_MEMBERSHIP, **_RENEWAL},
     "renewal_partly_confirmed": {
         **_TO_CUSTOMER,
         **_MEMBERSHIP,
-        "renewed_on": "2026-02-20",
-        "next_anniversary": "2027-03-14",
-        "renewed": _SOME,
+        **_RENEWAL,
+        "remaining": [_LINES[0], {**_LINES[1], "quantity": 2}],
         "window_closes": "2026-03-14",
     },
-    "licences_ending": {**_TO_CUSTOMER, **_MEMBERSHIP, "window_closes": "2026-03-14"},
+    "licences_ending": {**_TO_CUSTOMER, **_MEMBERSHIP, "licences": _LINES, "window_closes": "2026-03-14"},
     "invitation_accepted": {**_TO_MANAGER, **_INVITATION, "accepted_on": "2025-03-04"},
-    "order_to_place": {**_TO_MANAGER, **_AUTHORIZATION, **_ORDER, "customer_paid_on": "2025-03-10"},
+    "order_to_place": {**_TO_MANAGER, **_AUTHORIZATION, **_ORDER, "waiting_days": 5, "customer_paid_on": "2025-03-06"},
     "customer_added_products": {**_TO_MANAGER, **_AUTHORIZATION, **_ORDER},
     "authorization_late": {**_TO_MANAGER, **_AUTHORIZATION, **_LATE},
     "deactivation_near": {**_TO_MANAGER, **_AUTHORIZATION, **_LATE},
-    "renewal_to_prepare": {**_TO_MANAGER, **_MEMBERSHIP, **_WINDOW, "renews_by_itself": False},
-    "renewal_to_follow": {**_TO_MANAGER, **_MEMBERSHIP, "window_closes": "2026-03-14"},
+    "renewal_to_prepare": {**_TO_MANAGER, **_MEMBERSHIP, **_WINDOW},
+    "renewal_to_follow": {**_TO_MANAGER, **_MEMBERSHIP, **_REMINDER},
     "mail_bounced": {
         **_TO_MANAGER,
         **_INVITATION,
@@ -113,7 +145,7 @@ FACTS: Mapping[str, Context] = {
             "fr": "Adobe a accepté une commande pour des licences que nous avions retirées.",
             "en": "Adobe accepted an order for licences that we had removed.",
         },
-        "event": "order.accept",
+        "happened": {"fr": "commande acceptée par Adobe", "en": "order accepted by Adobe"},
         "happened_on": "2025-03-07",
     },
 }
@@ -130,6 +162,11 @@ MAY_BE_ABSENT = (
     "expires_on",
     "seat_duration",
     "customer_paid_on",
+    "waiting_days",
+    "invitation_link",
+    "subject_line",
+    "diagnosis",
+    "happened",
     "suspended_from",
     "due_on",
     "reseller.phone",
@@ -138,12 +175,11 @@ MAY_BE_ABSENT = (
 """Facts that may be null, wherever a template below does not say otherwise."""
 
 _ALWAYS_THERE: Mapping[str, frozenset[str]] = {
+    # Reminded of before the due day, warned of before deactivation: without that day there is no such mail.
     "payment_reminder": frozenset({"due_on"}),
-    "payment_overdue": frozenset({"due_on", "suspended_from"}),
     "deactivation_notice": frozenset({"due_on", "suspended_from"}),
-    "authorization_late": frozenset({"due_on", "suspended_from"}),
     "deactivation_near": frozenset({"due_on", "suspended_from"}),
-    **{name: frozenset({"anniversary"}) for name, facts in FACTS.items() if "licences" in facts},
+    **{name: frozenset({"anniversary"}) for name in FACTS if name.startswith(("renewal_", "licences_ending"))},
 }
 
 
@@ -163,22 +199,35 @@ def _variants(template: str, rich: Context) -> Iterator[tuple[str, Context]]:
     for path in absent:
         yield f"without {path}", _changed(rich, {path: None})
     yield "nothing optional", _changed(rich, dict.fromkeys(absent))
-    for path in ("accepted", "confirmed", "renews_by_itself", "customer.vip_number_provisional"):
+    for path in ("accepted", "confirmed", "overdue", "renews_by_itself", "customer.vip_number_provisional"):
         if _holds(rich, path):
             yield f"other {path}", _changed(rich, {path: not _at(rich, path)})
             yield (
                 f"other {path}, nothing optional",
                 _changed(rich, {**dict.fromkeys(absent), path: not _at(rich, path)}),
             )
-    for path in ("lines", "licences"):
+    for path in ("lines", "licences", "remaining", "renewed"):
         if _holds(rich, path):
-            yield "one licence", _changed(rich, {path: [{**rich[path][0], "quantity": 1}]})
+            yield f"one licence in {path}", _changed(rich, {path: [{**rich[path][0], "quantity": 1}]})
+    for path in ("licences", "remaining", "renewed"):
+        if _holds(rich, path):
+            yield f"no {path}", _changed(rich, {path: []})
     if "due_on" in rich and "expires_at" in rich:
         yield "marketplace", _changed(rich, {"due_on": None, "expires_at": "2025-03-09T13:05:00Z"})
-    if "licences" in rich:
-        yield "no licences left", _changed(rich, {"licences": []})
-    if "next_anniversary" in rich:
-        yield "already in the new term", _changed(rich, {"anniversary": rich["next_anniversary"]})
+    if "accepted" in rich:
+        yield "not accepted, with a link", _changed(rich, {"accepted": False, "invitation_link": _LINK})
+    if "last_call" in rich:
+        for by_itself in (False, True):
+            label = ", Adobe renews" if by_itself else ""
+            yield f"last week{label}", _changed(rich, {"last_week": True, "renews_by_itself": by_itself})
+            last = {"last_week": True, "last_call": True, "renews_by_itself": by_itself}
+            yield f"last call{label}", _changed(rich, last)
+    if "waiting_days" in rich:
+        for paid in (None, rich["customer_paid_on"]):
+            label = "reminder, paid" if paid else "reminder"
+            yield f"{label}, one day", _changed(rich, {"waiting_days": 1, "customer_paid_on": paid})
+            late = {"waiting_days": 21, "overdue": True, "customer_paid_on": paid}
+            yield f"{label}, due day over", _changed(rich, late)
     nobody = {"name": _RESELLER["name"], "email": "licences@atelier-numerique.example", "phone": _RESELLER["phone"]}
     yield "nobody in charge, no signature", _changed(rich, {"manager": nobody, "reseller.signature": ""})
     if "seat_duration" in rich:

@@ -310,10 +310,16 @@ class _Posting:
 
     def _prepare(self, envelopes: Sequence[Envelope]) -> None:
         """Looks up every name that the events use and locks the subjects they lead to."""
-        batch = self.batch
         values: set[str] = set()
         for envelope in envelopes:
             values |= self._names_of(envelope)
+        self._look_up_and_lock(envelopes, values)
+        if self.engine.database.dialect == "postgresql":
+            # Others write beside us there, and may have given a name while we waited for the lock.
+            self._look_up_and_lock(envelopes, values)
+
+    def _look_up_and_lock(self, envelopes: Sequence[Envelope], values: set[str]) -> None:
+        batch = self.batch
         batch.look_up(values)
         batch.look_up(self._subjects_whose_only_case_is_meant(envelopes))
         batch.lock({found.subject for cases in batch.directory.entries.values() for found in cases.values()})

@@ -63,6 +63,8 @@ class Work:
     seen: dict[str, Case] = field(default_factory=dict)
     """Every case of the subject as it is now, settled ones included."""
     missing: str | None = None
+    """The settled case that a decision asked for and that must be loaded first."""
+    asked: int = 0
 
     @property
     def ref(self) -> str:
@@ -166,22 +168,27 @@ class Batch:
         return Work(self._view(ref, {}, 0, {}), True, {})
 
     def load_missing(self) -> None:
-        """Loads the settled cases that decisions asked for, all in one statement."""
+        """Loads the settled cases that decisions asked for: of a subject that asks for the second time all of them, so
+        that the number of statements does not grow with what its events ask for.
+        """
         asking = {work.missing: work for work in self.works.values() if work.missing is not None}
         if not asking:
             return
-        for row in store.cases_of(self.connection, self.tenant.id, sorted(asking)):
+        again = sorted({work.ref for work in asking.values() if work.asked})
+        once = sorted(ref for ref, work in asking.items() if not work.asked)
+        rows = list(store.cases_of(self.connection, self.tenant.id, once)) if once else []
+        if again:
+            rows += store.settled_cases(self.connection, self.tenant.id, again)
+        for row in rows:
             work = self.works.get(row.subject)
-            if work is None or asking.get(row.ref) is not work:
-                continue
-            case = self._case(row, ())
-            work.loaded[row.ref] = work.seen[row.ref] = case
+            if work is not None and row.ref not in work.seen:
+                work.loaded[row.ref] = work.seen[row.ref] = self._case(row, ())
         self._load_policies({case.policy for work in asking.values() for case in work.loaded.values()})
         for ref, work in asking.items():
-            if ref not in work.seen:
-                work.view = replace(work.view, absent=work.view.absent | {ref})
-            work.view = replace(work.view, policies=self.policies)
+            absent = work.view.absent if ref in work.seen else work.view.absent | {ref}
+            work.view = replace(work.view, absent=absent, policies=self.policies)
             work.missing = None
+            work.asked += 1
 
     def load_cases(self, refs: Iterable[str]) -> None:
         """Makes sure that these cases are `seen`, settled ones too. Their subjects must be locked."""

@@ -163,7 +163,8 @@ def write_batch(batch: Batch, answered: list[Answered], new_policies: Mapping[st
     for work in touched:
         row = _subject_row(batch, work)
         if work.is_new:
-            opened.append((tenant, work.ref, batch.workflows.subject_workflow, *row[:2], work.view.at, *row[2:]))
+            opened_at = work.seen[work.ref].opened_at
+            opened.append((tenant, work.ref, batch.workflows.subject_workflow, *row[:2], opened_at, *row[2:]))
         else:
             changed.append((tenant, work.ref, *row))
     _open_subjects.run(connection, opened)

@@ -40,7 +40,7 @@ def create(
     """Puts licences at the customer's disposal: `products` are texts `PRODUCT=QUANTITY`.
 
     The product is a SKU or part of a name; `reference` is the reseller's own. Where it was created, the answer's
-    warnings hold the reminder to place the order. [seed]
+    remarks hold the reminder to place the order. [seed]
     """
     ref = find_customer(installation, who, customer)
     facts = facts_of_customer(installation, who, ref)
@@ -168,4 +168,4 @@ def _found(installation: Installation, who: Who, authorization: str) -> Found:
 
 
 def _reminded(made: Done) -> Done:
-    return Done(made.verdict, (*made.warnings, REMEMBER_TO_ORDER), made.happened, made.mails)
+    return Done(made.verdict, (*made.remarks, REMEMBER_TO_ORDER), made.happened, made.mails)

@@ -72,7 +72,7 @@ def invite(
         customer=None,
         what=FORM,
         id=id,
-        warnings=known.warnings,
+        remarks=known.warnings,
     )
 
 

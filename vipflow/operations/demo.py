@@ -25,6 +25,7 @@ from vipflow.delivery.transport import FileTransport
 from vipflow.engine import verify
 from vipflow.errors import BadInput
 from vipflow.operations.events import Line, Posted, post_lines
+from vipflow.operations.importing import ImportReport, import_members
 from vipflow.operations.installation import Installation, load_files, with_database
 from vipflow.operations.resellers import add_reseller
 from vipflow.operations.team import add_member
@@ -33,8 +34,10 @@ from vipflow.operations.who import Who, who_asks
 from vipflow.store.database import Database, open_database
 from vipflow.store.schema import migrate
 
-ARRIVING_TOGETHER = timedelta(minutes=30)
-"""What arrives within half an hour is posted at its end, as a system that sends by the file would do."""
+PACE = timedelta(minutes=60)
+"""The clock stops at full and half hours only, and there only where something has come up: what arrives or falls due in
+between is recorded then, with its own date. Never early, up to half an hour late, and a third of the stops.
+"""
 _OURS = "# Written by `vipflow demo`, which makes this folder anew each time."
 _CONFIG = f"""{_OURS}
 # Look around in it with the variable VIPFLOW_CONFIG, or with --config.
@@ -77,6 +80,7 @@ class PlayedReseller(msgspec.Struct, frozen=True):
     sender: str
     signature: str
     members: str
+    authorizations: str
     events: str
     team: tuple[PlayedMember, ...]
     overrides: Mapping[str, Any] = {}
@@ -97,7 +101,7 @@ class Played(msgspec.Struct):
     folder: Path | None
     starts_at: datetime
     ends_at: datetime
-    adopted: dict[str, int] = {}
+    imports: dict[str, ImportReport] = {}
     answers: Counter[str] = Counter()
     instants: int = 0
     seconds: dict[str, float] = {}
@@ -205,11 +209,10 @@ class _Player:
             due = [at for at in (*following, upcoming.next_at()) if at is not None and at <= self.year.ends_at]
             if not due:
                 break
-            now = max(min(due), self.clock.now())
-            together = upcoming.take(now)
-            self.clock.move_to(together[-1].at if together else now)
+            self.clock.move_to(_next_stop(max(min(due), self.clock.now())))
             self.played.instants += 1
-            self.watch.time("post", lambda together=together: self._post(together))
+            arrived = upcoming.take(self.clock.now())
+            self.watch.time("post", lambda arrived=arrived: self._post(arrived))
             following = self._tick()
             self.progress(self.clock.now(), self.arrived)
         self.clock.move_to(self.year.ends_at)
@@ -235,7 +238,13 @@ class _Player:
     def _adopt(self, reseller: PlayedReseller) -> None:
         """The members of today, silently, through the import that people use."""
         who = self.asking[reseller.key]
-        self.played.adopted[reseller.key] = _interim(self.installation, who, self.folder / reseller.members)
+        report = import_members(
+            self.installation,
+            who,
+            self.folder / reseller.members,
+            authorizations=self.folder / reseller.authorizations,
+        )
+        self.played.imports[reseller.key] = report
 
     def _arrivals(self) -> Iterator[Arrival]:
         for reseller in self.year.resellers:
@@ -283,42 +292,20 @@ class _Upcoming:
         return self.arrivals[self.position].at if self.position < len(self.arrivals) else None
 
     def take(self, now: datetime) -> Sequence[Arrival]:
-        """Those that have arrived, and those that come right after."""
+        """Those that have arrived by now."""
         start = self.position
-        following = self.next_at()
-        if following is None or following > now:
-            return ()
-        while self.position < len(self.arrivals) and self.arrivals[self.position].at <= following + ARRIVING_TOGETHER:
+        while self.position < len(self.arrivals) and self.arrivals[self.position].at <= now:
             self.position += 1
         return self.arrivals[start : self.position]
+
+
+def _next_stop(at: datetime) -> datetime:
+    """`at`, or the next full or half hour."""
+    beyond = timedelta(minutes=at.minute, seconds=at.second, microseconds=at.microsecond) % PACE
+    return at + (PACE - beyond) if beyond else at
 
 
 def _verify(installation: Installation) -> verify.Report:
     now = installation.clock.now()
     return verify.verify(installation.database, installation.workflows, installation.trade, now=now, idle_at=now)
 
-
-def _interim(installation, who, path):  # until operations/importing.py is there
-    import csv, json
-    from vipflow.engine.envelope import envelope_of
-    raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("cp1252")
-    rows = list(csv.DictReader(text.splitlines(), delimiter=";" if ";" in text.splitlines()[0] else ","))
-    envelopes = []
-    for n, r in enumerate(rows):
-        d = {k: r[k] for k in ("company", "segment", "country", "language", "address", "postal_code", "city", "vip_number", "owner")}
-        if r["region"]: d["region"] = r["region"]
-        d["contact"] = {"name": r["contact_name"], "email": r["contact_email"]}
-        d["offer_types"] = r["offer_types"].split()
-        if r["anniversary"]: d["anniversary"] = r["anniversary"]
-        if r["anchor_day"]: d["anchor_day"] = int(r["anchor_day"])
-        d["licences"] = [{"sku": e.partition("x")[2], "quantity": int(e.partition("x")[0])} for e in r["licences"].split()]
-        if r["authorizations"]: d["authorizations"] = json.loads(r["authorizations"])
-        envelopes.append(envelope_of({"type": "customer.adopt", "source": "import", "id": r["vip_number"], "subject": "customers/" + r["customer_number"], "data": d}, installation.workflows, actor=who.as_actor))
-    answers = installation.engine.post(who.tenant, envelopes)
-    bad = [a for a in answers if getattr(a, "verdict", None) != "applied"]
-    assert not bad, bad[:3]
-    return len(rows)

@@ -54,10 +54,10 @@ class MailToCome(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """An act's verdict, what to know about it, and what followed: nothing where it was refused."""
+    """An act's verdict, what to know besides, and what followed: nothing where it was refused."""
 
     verdict: Verdict
-    warnings: tuple[Text, ...] = ()
+    remarks: tuple[Text, ...] = ()
     happened: tuple[Happened, ...] = ()
     mails: tuple[MailToCome, ...] = ()
 
@@ -77,7 +77,7 @@ def perform(
     what: str,
     reason: str | None = None,
     id: str | None = None,
-    warnings: Sequence[Text] = (),
+    remarks: Sequence[Text] = (),
 ) -> Done:
     """One act from its form to what it did: checks the fields and who asks, posts, and reads back what followed.
 
@@ -87,21 +87,21 @@ def perform(
     given = checked(installation, type, data, what)
     against = not_allowed(installation, who, type, customer)
     if against is not None:
-        return Done(refused(who, type, against), tuple(warnings))
+        return Done(refused(who, type, against), tuple(remarks))
     verdict = act(installation, who, type, subject, given, reason=reason, id=id)
-    return done(installation, who, verdict, warnings)
+    return done(installation, who, verdict, remarks)
 
 
-def done(installation: Installation, who: Who, verdict: Verdict, warnings: Sequence[Text] = ()) -> Done:
+def done(installation: Installation, who: Who, verdict: Verdict, remarks: Sequence[Text] = ()) -> Done:
     """The verdict with what it caused, read back from history: the same for an event posted long ago."""
     if verdict.verdict != "applied" or verdict.subject is None or verdict.sequence is None:
-        return Done(verdict, tuple(warnings))
+        return Done(verdict, tuple(remarks))
     with installation.database.read() as connection:
         rows = past.caused_by(connection, who.tenant, verdict.subject, verdict.source, verdict.id, verdict.sequence)
         keys = [key for row in rows for key in msgspec.json.decode(row.messages)]
         mails = past.messages_of(connection, who.tenant, keys) if keys else ()
     happened = tuple(step_of(installation, row) for row in rows)
-    return Done(verdict, tuple(warnings), happened, tuple(mail_of(row) for row in mails))
+    return Done(verdict, tuple(remarks), happened, tuple(mail_of(row) for row in mails))
 
 
 def step_of(installation: Installation, row: Any) -> Happened:

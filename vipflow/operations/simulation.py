@@ -20,6 +20,7 @@ from vipflow.errors import BadInput
 from vipflow.operations.dates import in_force, zone
 from vipflow.operations.events import Line, Posted, answered_line
 from vipflow.operations.installation import Files, Installation, with_database
+from vipflow.operations.ticks import tick_delivery, tick_parked, tick_timers
 from vipflow.operations.words import event_label
 from vipflow.store import simulated
 from vipflow.store.database import open_database
@@ -99,6 +100,7 @@ class _Player:
     """Moves the clock from one thing to the next: an event, a timer, a mail."""
 
     def __init__(self, installation: Installation, clock: StillClock, tenant: int) -> None:
+        self.installation = installation
         self.engine = installation.engine
         self.workflows = installation.workflows
         self.clock = clock
@@ -126,15 +128,17 @@ class _Player:
     def let_pass(self, until: datetime) -> None:
         """The clock moves to each due instant on the way, and to `until`."""
         while True:
-            due = [at for at in (self.engine.next_due(), self.delivery.next_leaving()) if at is not None]
-            following = min(due, default=None)
-            if following is None or following > until:
+            ticked = (
+                tick_timers(self.installation),
+                tick_parked(self.installation),
+                tick_delivery(self.installation, self.delivery),
+            )
+            following = min((tick.next_at for tick in ticked if tick.next_at is not None), default=until)
+            if (
+                following >= until or following <= self.clock.now()
+            ):  # the latter cannot be done: an incident tells of it
                 break
-            self.clock.move_to(max(following, self.clock.now()))
-            swept = self.engine.sweep()
-            delivered = self.delivery.deliver()
-            if not (swept.transitions or delivered.claimed or delivered.superseded):
-                break  # what is due cannot be done: an incident tells of it
+            self.clock.move_to(following)
         self.clock.move_to(max(until, self.clock.now()))
 
     def _read(self, number: int, line: bytes | None) -> Envelope | Line:

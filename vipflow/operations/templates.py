@@ -14,7 +14,7 @@ from vipflow.errors import NotFound, did_you_mean
 from vipflow.machine import Workflows
 from vipflow.operations.installation import Files
 
-COMMON_WORDS = ("person", "reseller", "manager", "customer", "reference")
+COMMON_WORDS = ("person", "reseller", "manager", "customer", "contact", "reference")
 """What every mail is told, whatever it is about (`VipTrade.common_words`, and the reference of its case)."""
 
 

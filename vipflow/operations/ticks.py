@@ -10,10 +10,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
+from sqlalchemy import Connection
 
 from vipflow.delivery.outbox import Delivery
 from vipflow.operations.installation import Installation
-from vipflow.store import waiting
+from vipflow.store import outgoing, waiting, work
 
 
 class Ticked(msgspec.Struct, frozen=True):
@@ -24,52 +25,51 @@ class Ticked(msgspec.Struct, frozen=True):
     next_at: datetime | None
 
 
-Tick = Callable[[], Ticked]
-
-
 def tick_timers(installation: Installation) -> Ticked:
     """Fires every timer that is due."""
-    engine = installation.engine
     done = faults = 0
-    while _has_come(installation, engine.next_due()):
-        report = engine.sweep()
+    is_due, next_at = _look(installation, work.next_wake)
+    while is_due:
+        report = installation.engine.sweep()
         done += report.transitions
         faults += report.faults
+        is_due, next_at = _look(installation, work.next_wake)
         if not report.more:
             break  # somebody else has them in hand
-    return Ticked(done, faults, engine.next_due())
+    return Ticked(done, faults, next_at)
 
 
 def tick_parked(installation: Installation) -> Ticked:
     """Opens an incident for each event that has waited too long for its customer or case, which it goes on doing."""
     done = 0
-    while _has_come(installation, _next_expiry(installation)):
+    is_due, next_at = _look(installation, waiting.next_parked_expiry)
+    while is_due:
         opened = installation.engine.expire_parked()
         done += opened
+        is_due, next_at = _look(installation, waiting.next_parked_expiry)
         if not opened:
             break
-    return Ticked(done, 0, _next_expiry(installation))
+    return Ticked(done, 0, next_at)
 
 
 def tick_delivery(installation: Installation, delivery: Delivery) -> Ticked:
     """Sends every mail that may leave and is still true."""
     done = faults = 0
-    while _has_come(installation, delivery.next_leaving()):
+    is_due, next_at = _look(installation, outgoing.next_leaving)
+    while is_due:
         report = delivery.deliver()
         done += report.sent
         faults += report.held
+        is_due, next_at = _look(installation, outgoing.next_leaving)
         if not report.claimed and not report.superseded:
             break
-    return Ticked(done, faults, delivery.next_leaving())
+    return Ticked(done, faults, next_at)
 
 
-def _next_expiry(installation: Installation) -> datetime | None:
+def _look(
+    installation: Installation, next_of: Callable[[Connection], datetime | None]
+) -> tuple[bool, datetime | None]:
+    """Whether something is due, and when the next thing is: a glance that disturbs nobody."""
     with installation.database.read() as connection:
-        return waiting.next_parked_expiry(connection)
-
-
-def _has_come(installation: Installation, instant: datetime | None) -> bool:
-    if instant is None:
-        return False
-    with installation.database.read() as connection:
-        return instant <= installation.engine.read_now(connection)
+        next_at = next_of(connection)
+        return next_at is not None and next_at <= installation.engine.read_now(connection), next_at

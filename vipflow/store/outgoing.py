@@ -48,7 +48,6 @@ _waiting = (
     .where(
         messages.c.tenant == bindparam("tenant"), any_of(messages.c.subject, "subjects"), messages.c.state == "waiting"
     )
-    .order_by(messages.c.key)
     .with_for_update()
 )
 _next = select(messages.c.not_before).where(messages.c.state == "waiting").order_by(messages.c.not_before).limit(1)
@@ -67,7 +66,7 @@ def subjects_with_mail(connection: Connection, now: datetime, most: int) -> Rows
 
 
 def waiting_messages(connection: Connection, tenant: int, subjects: Sequence[str]) -> Rows:
-    """All waiting messages of these subjects, due or not (a ladder is judged whole), locked."""
+    """All waiting messages of these subjects, due or not (a ladder is judged whole), locked; in no order."""
     return connection.execute(_waiting, {"tenant": tenant, "subjects": list(subjects)}).all()
 
 

@@ -197,12 +197,19 @@ def _found_by(wanted: Wanted, asked: dict[str, Any]) -> ColumnElement[bool]:
     """All words in the name; or what was typed in the e-mail, or as a name that the customer or a case of it bears."""
     ways: list[ColumnElement[bool]] = []
     if wanted.words:
-        asked |= {f"word{at}": word for at, word in enumerate(wanted.words)}
-        ways.append(and_(*(subjects.c.name_folded.contains(bindparam(f"word{at}")) for at in range(len(wanted.words)))))
+        asked |= {f"word{at}": _plainly(word) for at, word in enumerate(wanted.words)}
+        ways.append(
+            and_(
+                *(
+                    subjects.c.name_folded.contains(bindparam(f"word{at}"), escape="/")
+                    for at in range(len(wanted.words))
+                )
+            )
+        )
     if wanted.exact:
-        asked |= {"exact": list(wanted.exact), "typed": wanted.exact[0].lower(), "from": wanted.exact[0]}
+        asked |= {"exact": list(wanted.exact), "typed": _plainly(wanted.exact[0].lower()), "from": wanted.exact[0]}
         asked["before"] = wanted.exact[0] + _LAST
-        ways.append(func.lower(subjects.c.email).contains(bindparam("typed")))
+        ways.append(func.lower(subjects.c.email).contains(bindparam("typed"), escape="/"))
         ways.append(any_of(subjects.c.ref, "exact"))
         bearing = select(names.c.subject).where(
             names.c.tenant == _tenant,
@@ -215,6 +222,11 @@ def _found_by(wanted: Wanted, asked: dict[str, Any]) -> ColumnElement[bool]:
         of_a_case = select(cases.c.subject).where(cases.c.tenant == _tenant, any_of(cases.c.ref, "exact"))
         ways.append(subjects.c.ref.in_(of_a_case))
     return or_(*ways)
+
+
+def _plainly(text: str) -> str:
+    """For LIKE: its signs mean themselves."""
+    return text.replace("/", "//").replace("%", "/%").replace("_", "/_")
 
 
 def _sorted_by_anniversary(statement: Select[Any], after: Place | None, asked: dict[str, Any]) -> Select[Any]:

@@ -306,7 +306,7 @@ def tenants_of_case(connection: Connection, ref: str, among: Sequence[int]) -> l
 
 
 def _stream(connection: Connection, statement: Any, parameters: Any = None) -> Iterator[Row[Any]]:
-    found = connection.execution_options(yield_per=STREAMED).execute(statement, parameters or {})
+    found = connection.execute(statement, parameters or {}, execution_options={"yield_per": STREAMED})
     try:
         yield from found
     finally:

@@ -48,6 +48,9 @@ _live = select(*_case_columns).where(
     cases.c.tenant == _tenant, any_of(cases.c.subject, "subjects"), cases.c.settled.is_(False)
 )
 _cases = select(*_case_columns).where(cases.c.tenant == _tenant, any_of(cases.c.ref, "refs"))
+_settled = select(*_case_columns).where(
+    cases.c.tenant == _tenant, any_of(cases.c.subject, "subjects"), cases.c.settled.is_(True)
+)
 _timers = select(
     timers.c.case_ref, timers.c.name, timers.c.event, timers.c.due_at, timers.c.wake_at, timers.c.errors
 ).where(timers.c.tenant == _tenant, any_of(timers.c.subject, "subjects"))
@@ -118,6 +121,11 @@ def live_cases(connection: Connection, tenant: int, of_subjects: Sequence[str]) 
 def cases_of(connection: Connection, tenant: int, refs: Sequence[str]) -> Rows:
     """The cases with these references, settled or not."""
     return connection.execute(_cases, {"tenant": tenant, "refs": list(refs)}).all()
+
+
+def settled_cases(connection: Connection, tenant: int, of_subjects: Sequence[str]) -> Rows:
+    """The settled cases of these subjects."""
+    return connection.execute(_settled, {"tenant": tenant, "subjects": list(of_subjects)}).all()
 
 
 def timers_of(connection: Connection, tenant: int, of_subjects: Sequence[str]) -> Rows:

@@ -55,6 +55,7 @@ class VipTrade:
                 "vip_number": customer.vip_number,
                 "vip_number_provisional": customer.vip_number_provisional,
             }
+            words["contact"] = {"name": customer.contact.name, "email": customer.contact.email}
         return words
 
     def addressing(self, view: View, person: Person) -> Addressing | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
 from vipflow.vip.catalogue import Catalogue
@@ -35,6 +36,24 @@ def day(on: date) -> Text:
     return Text(f"{number} {_MONTHS_FR[on.month - 1]} {on.year}", f"{on.day} {_MONTHS_EN[on.month - 1]} {on.year}")
 
 
+@lru_cache(maxsize=300)
+def country_name(code: str) -> Text:
+    """A country as people call it.
+
+    >>> country_name("DE")
+    Text(fr='Allemagne', en='Germany')
+    """
+    from babel import Locale
+
+    fr, en = (Locale(language).territories.get(code, code) for language in ("fr", "en"))
+    return Text(fr, en)
+
+
+def plain_text(text: Text) -> dict[str, str]:
+    """A sentence as a mail's context holds it, for templates to choose their language."""
+    return {"fr": text.fr, "en": text.en}
+
+
 def plain_day(on: date | None) -> str | None:
     """A day as a mail's context holds it."""
     return None if on is None else on.isoformat()
@@ -55,6 +74,20 @@ def plain_lines(lines: Iterable[Line], catalogue: Catalogue) -> list[dict[str, A
 def product_name(sku: str, catalogue: Catalogue) -> str:
     product = catalogue.get(sku)
     return sku if product is None else product.name
+
+
+def enumerated(texts: Iterable[Text]) -> Text:
+    """Several in one sentence.
+
+    >>> enumerated([Text("équipe", "teams"), Text("entreprise", "enterprise")])
+    Text(fr='équipe et entreprise', en='teams and enterprise')
+    """
+    several = list(texts)
+    return Text(_enumerated([text.fr for text in several], "et"), _enumerated([text.en for text in several], "and"))
+
+
+def _enumerated(words: list[str], conjunction: str) -> str:
+    return f"{', '.join(words[:-1])} {conjunction} {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -1,0 +1,132 @@
+"""Which settings count, and what is said of wrong ones."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli
+from vipflow.config import Settings, load_settings
+
+NEEDS_NONE = [
+    ["version"],
+    ["calendar", "renewal", "--anniversary", "2025-01-16"],
+    ["check"],
+    ["workflow", "list"],
+    ["mail", "preview", "invitation"],
+]
+NEEDS_ONE = [
+    ["timers"],
+    ["history", "C-7K3F-9QTD"],
+    ["explain", "C-7K3F-9QTD"],
+    ["next", "C-7K3F-9QTD"],
+    ["mail", "list"],
+    ["incident", "list"],
+    ["event", "post", "-"],
+    ["verify"],
+    ["db", "migrate"],
+    ["db", "status"],
+]
+
+
+@pytest.mark.parametrize("arguments", NEEDS_NONE, ids=" ".join)
+def test_without_a_config_some_commands_run_on_shipped_defaults(cli: Cli, tmp_path: Path, arguments: list[str]) -> None:
+    assert cli(*arguments).code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", NEEDS_ONE, ids=" ".join)
+def test_without_a_config_the_others_say_what_to_do(cli: Cli, tmp_path: Path, arguments: list[str]) -> None:
+    found = cli(*arguments)
+    assert found.code == 2
+    assert "no config.toml here" in found.err
+    assert "--config" in found.err
+    assert "vipflow db migrate" in found.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_named_on_the_command_line_counts_first(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "."):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "config.toml").write_text("")
+    assert load_settings(None).file == Path("config.toml")
+    monkeypatch.setenv("VIPFLOW_CONFIG", "a/config.toml")
+    assert load_settings(None).file == Path("a/config.toml")
+    assert load_settings(Path("b/config.toml")).file == Path("b/config.toml")
+
+
+def test_relative_paths_count_from_the_folder_of_the_file(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    file = tmp_path / "there" / "config.toml"
+    file.write_text(
+        '[database]\nurl = "sqlite:///data/v.db"\n[folders]\nworkflows = "w"\nemail_templates = ["t", "/abs"]\n'
+        '[mail]\nfolder = "out"\n'
+    )
+    settings = load_settings(file)
+    assert settings.database.url == f"sqlite:///{tmp_path}/there/data/v.db"
+    assert settings.folders.workflows == tmp_path / "there" / "w"
+    assert settings.folders.email_templates == (tmp_path / "there" / "t", Path("/abs"))
+    assert settings.mail.folder == tmp_path / "there" / "out"
+
+
+def test_a_variable_counts_before_the_file(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.toml").write_text('[database]\nurl = "sqlite:///file.db"\n')
+    monkeypatch.setenv("VIPFLOW_DATABASE__URL", "postgresql://u:p@host/name")
+    assert load_settings(None).database.url == "postgresql://u:p@host/name"
+
+
+def test_everything_wrong_is_said_at_once(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.toml").write_text(
+        'databse = 1\nmail = "x"\n[database]\nurl = "mysql://x"\nulr = "y"\n[folders]\nworkflows = 3\n'
+    )
+    monkeypatch.setenv("VIPFLOW_FOLDERS__WORKFLOW", "x")
+    found = cli("timers")
+    assert found.code == 2
+    assert found.err.splitlines() == [
+        "config.toml: 6 problems",
+        "  - the environment variable VIPFLOW_FOLDERS__WORKFLOW is none of ours "
+        "(did you mean VIPFLOW_FOLDERS__WORKFLOWS?)",
+        "  - database.url = 'mysql://x': write sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>",
+        "  - there is no setting database.ulr (did you mean url?)",
+        '  - folders.workflows = 3: write a text, in "quotes"',
+        "  - mail = 'x': it is a table; write [mail] and its settings below",
+        "  - there is no section databse (did you mean database?)",
+    ]
+
+
+def test_a_value_set_by_a_variable_is_blamed_on_it(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIPFLOW_MAIL__TRANSPORT", "pigeon")
+    found = cli("calendar", "renewal", "--anniversary", "2025-01-16")
+    assert found.code == 2
+    assert found.err == "the environment: mail.transport = 'pigeon' (set by VIPFLOW_MAIL__TRANSPORT): write \"file\"\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"a = ", "it is not TOML"), (b"\xff", "it is not TOML"), (None, "there is no such file (named with --config)")],
+)
+def test_a_file_that_cannot_be_read_is_named(cli: Cli, tmp_path: Path, content: bytes | None, says: str) -> None:
+    if content is not None:
+        (tmp_path / "mine.toml").write_bytes(content)
+    found = cli("timers", "--config", "mine.toml")
+    assert found.code == 2
+    assert found.err.startswith(f"mine.toml: {says}")
+
+
+def test_the_shipped_config_says_the_defaults() -> None:
+    shipped = Path(__file__).parents[2] / "config.toml"
+    text = shipped.read_text(encoding="utf-8")
+    uncommented = "\n".join(
+        line.removeprefix("# ") if line.startswith("# ") and " = " in line and line.count(" = ") == 1 else line
+        for line in text.splitlines()
+        if not line.startswith(("# email_templates", "# policies", "# catalogues", "# A variable"))
+    )
+    import tomllib
+
+    said = tomllib.loads(uncommented)
+    defaults = Settings()
+    assert said["database"]["url"] == defaults.database.url
+    assert said["folders"]["workflows"] == "workflows"
+    assert said["mail"] == {"transport": "file", "folder": "var/mail", "domain": defaults.mail.domain}
+    assert {*said} == {"database", "folders", "mail"}
