@@ -18,17 +18,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from benchmarks.limit import Limit
 from benchmarks.places import Place, postgresql_place, sqlite_place
 from benchmarks.traces import Traces, learn
 from benchmarks.world import BATCH, LATE, POSTED, drain, engine_at, events, populate, post
 from vipflow.store.database import Database
+from vipflow.store.tables import metadata
 
 AIM = 0.2
 """Of the limit (PERFORMANCE, Aims); 0.3 comes next."""
@@ -51,48 +53,54 @@ class Measured:
 
 
 Side = Callable[[Database], Callable[[], int]]
-"""Makes ready what will be measured, and gives it; it answers how many of the works it did."""
+"""Makes ready what will be measured; called again, that does the work and gives how many it did."""
 
 
 def measure(place: Place, traces: Traces, cases: int, runs: int, batch: int) -> Iterator[Measured]:
     """Drains, then posts, `cases` of each."""
     place.original(lambda database: populate(database, cases))
     lines = events(cases)
-    works: list[tuple[str, Side, Side]] = [
-        (
-            "drain due timers",
-            lambda database: lambda engine=engine_at(database, LATE): drain(engine, batch),
-            lambda database: lambda limit=Limit(database, traces): limit.drain(LATE, batch),
-        ),
-        (
-            "post a file of events",
-            lambda database: lambda engine=engine_at(database, POSTED): post(engine, lines, batch),
-            lambda database: lambda limit=Limit(database, traces): limit.post(lines, POSTED, batch),
-        ),
-    ]
     with place.copy() as database:
         untouched = _counts(database)
-    for work, ours, limit in works:
+    for work, ours, limit in (
+        ("drain due timers", _drained(batch), _drained_by_sql(traces, batch)),
+        ("post a file of events", _posted(lines, batch), _posted_by_sql(lines, traces, batch)),
+    ):
         rates: dict[str, list[float]] = {"ours": [], "limit": []}
         left: dict[str, dict[str, Any]] = {}
         for run in range(runs):
             sides = [("ours", ours), ("limit", limit)]
             for name, side in sides if run % 2 == 0 else reversed(sides):
                 with place.copy() as database:
-                    rate, left[name] = _timed(database, side, cases)
-                rates[name].append(rate)
+                    rates[name].append(_rate(side(database), cases))
+                    left[name] = _told(database)
             _compare(work, left["ours"], left["limit"])
         rows = {table: count - untouched[table] for table, count in left["ours"]["rows"].items()}
         yield Measured(place.dialect, work, rates["ours"], rates["limit"], {t: n for t, n in rows.items() if n})
 
 
-def _timed(database: Database, side: Side, cases: int) -> tuple[float, dict[str, Any]]:
-    work = side(database)
+def _rate(work: Callable[[], int], cases: int) -> float:
     started = time.perf_counter()
     done = work()
     took = time.perf_counter() - started
     assert done == cases, f"{done} of {cases} were done"
-    return cases / took, _told(database)
+    return cases / took
+
+
+def _drained(batch: int) -> Side:
+    return lambda database: partial(drain, engine_at(database, LATE), batch)
+
+
+def _drained_by_sql(traces: Traces, batch: int) -> Side:
+    return lambda database: partial(Limit(database, traces).drain, LATE, batch)
+
+
+def _posted(lines: list[str], batch: int) -> Side:
+    return lambda database: partial(post, engine_at(database, POSTED), lines, batch)
+
+
+def _posted_by_sql(lines: list[str], traces: Traces, batch: int) -> Side:
+    return lambda database: partial(Limit(database, traces).post, lines, POSTED, batch)
 
 
 # --- whether both did the same ------------------------------------------------------------------------------------
@@ -100,7 +108,8 @@ def _timed(database: Database, side: Side, cases: int) -> tuple[float, dict[str,
 _TABLES = ("subjects", "cases", "timers", "history", "messages", "names", "inbox", "incidents")
 
 _QUESTIONS = {
-    "cases by state": "SELECT workflow, state, settled, count(*), sum(version) FROM cases GROUP BY 1, 2, 3 ORDER BY 1, 2",
+    "cases by state": "SELECT workflow, state, settled, count(*), sum(version) FROM cases"
+    " GROUP BY 1, 2, 3 ORDER BY 1, 2",
     "timers by name": "SELECT name, due_at, wake_at, count(*) FROM timers GROUP BY 1, 2, 3 ORDER BY 1, 2",
     "history by event": "SELECT workflow, event, from_state, to_state, count(*), sum(sequence)"
     " FROM history GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
@@ -121,7 +130,9 @@ _SIZES = {
 
 def _counts(database: Database) -> dict[str, int]:
     with database.read() as connection:
-        return {t: connection.execute(text(f"SELECT count(*) FROM {t}")).scalar_one() for t in _TABLES}
+        return {
+            name: connection.scalar(select(func.count()).select_from(metadata.tables[name])) or 0 for name in _TABLES
+        }
 
 
 def _told(database: Database) -> dict[str, Any]:
@@ -160,7 +171,7 @@ def report(measured: Sequence[Measured], machine: dict[str, Any]) -> str:
     ]
     widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head))]
     for row in [head, *rows]:
-        cells = [cell.rjust(width) if 1 < at < 5 else cell.ljust(width) for at, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        cells = [cell.rjust(widths[at]) if 1 < at < 5 else cell.ljust(widths[at]) for at, cell in enumerate(row)]
         lines.append("  ".join(cells).rstrip())
     lines += ["", "rows written by each side (net):"]
     for each in measured:

@@ -82,7 +82,7 @@ _ADDRESSED = """
 _SCATTERED = "CAST(p.number AS bigint) * 2654435761 % 100000000"
 _REFERENCE: dict[DialectName, str] = {
     "sqlite": f"k.prefix || printf('-%04d-%04d', {_SCATTERED} / 10000, {_SCATTERED} % 10000)",
-    "postgresql": f"k.prefix || to_char({_SCATTERED}, 'FM\"-\"0000\"-\"0000')",
+    "postgresql": f'k.prefix || to_char({_SCATTERED}, \'FM"-"0000"-"0000\')',
 }
 
 _LOCKED: dict[DialectName, str] = {"sqlite": "", "postgresql": " FOR UPDATE OF s SKIP LOCKED"}

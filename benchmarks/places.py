@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import sqlite3
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
+from typing import LiteralString
 from unittest import mock
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import make_url, text
+from sqlalchemy import make_url
 
 from tests import postgres
 from vipflow.store.database import Database, DialectName, open_database
@@ -41,8 +45,7 @@ class Place(ABC):
         """Makes the database that all others are copies of."""
 
     @abstractmethod
-    @contextmanager
-    def copy(self) -> Iterator[Database]:
+    def copy(self) -> AbstractContextManager[Database]:
         """A fresh copy, gone afterwards."""
 
 
@@ -50,20 +53,20 @@ class Folder(Place):
     dialect = "sqlite"
 
     def __init__(self, folder: Path) -> None:
-        import sqlite3
-
         self.version = sqlite3.sqlite_version
         self._original = folder / "original.db"
         self._copy = folder / "copy.db"
 
     def original(self, fill: Callable[[Database], None]) -> None:
-        _fill(f"sqlite:///{self._original}", fill, "PRAGMA wal_checkpoint(TRUNCATE)")
+        _fill(f"sqlite:///{self._original}", fill)
+        with closing(sqlite3.connect(self._original)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def copy(self) -> Iterator[Database]:
         shutil.copy(self._original, self._copy)
         with self._copy.open("rb+") as copied:
-            _to_disk(copied.fileno())
+            os.fsync(copied.fileno())
         database = open_database(f"sqlite:///{self._copy}", durability="full")
         try:
             yield database
@@ -88,7 +91,9 @@ class Server(Place):
     def original(self, fill: Callable[[Database], None]) -> None:
         self._do("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._original)
         self._do("CREATE DATABASE {} TEMPLATE template0", self._original)
-        _fill(self._url_of(self._original), fill, "ANALYZE")
+        _fill(self._url_of(self._original), fill)
+        with psycopg.connect(self._plain(self._original), autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")
 
     @contextmanager
     def copy(self) -> Iterator[Database]:
@@ -105,12 +110,15 @@ class Server(Place):
     def clear(self) -> None:
         self._do("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._original)
 
-    def _do(self, statement: str, *databases: str) -> None:
+    def _do(self, statement: LiteralString, *databases: str) -> None:
         with self._administrator() as connection:
-            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, databases)))  # type: ignore[arg-type]
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, databases)))
 
     def _administrator(self) -> psycopg.Connection:
-        return psycopg.connect(self._url.render_as_string(hide_password=False), autocommit=True)
+        return psycopg.connect(self._plain(self._url.database), autocommit=True)
+
+    def _plain(self, database: str | None) -> str:
+        return self._url.set(database=database).render_as_string(hide_password=False)
 
     def _url_of(self, database: str) -> str:
         url = self._url.set(drivername="postgresql+psycopg", database=database)
@@ -150,26 +158,13 @@ def postgresql_place(url: str | None) -> Iterator[Place]:
         yield Server(own)
     finally:
         if process is not None:
-            process.terminate()
+            process.send_signal(signal.SIGINT)  # "fast": open sessions are ended
             process.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fill(url: str, fill: Callable[[Database], None], last: str) -> None:
+def _fill(url: str, fill: Callable[[Database], None]) -> None:
     database = open_database(url, durability="off")
     create_all(database)
     fill(database)
-    with database.write() as connection:
-        if database.dialect == "postgresql":
-            connection.execute(text(last))
-    if database.dialect == "sqlite":
-        with database._writes.connect() as connection:  # type: ignore[union-attr]
-            connection.exec_driver_sql("COMMIT")
-            connection.exec_driver_sql(last)
     database.dispose()
-
-
-def _to_disk(handle: int) -> None:
-    import os
-
-    os.fsync(handle)

@@ -37,7 +37,7 @@ AUTHORIZED = datetime(2025, 1, 7, 10, tzinfo=UTC)
 POSTED = datetime(2025, 1, 21, 12, tzinfo=UTC)
 """The last day for the order: the events of the benchmark come in."""
 LATE = datetime(2025, 1, 21, 23, 30, tzinfo=UTC)
-"""Half an hour into the next day in Paris: every authorization has been late since midnight, and nothing else is due."""
+"""Half an hour into the next day in Paris: every authorization is late since midnight, and nothing else is due."""
 
 PHOTOSHOP = "65305156CA01A12"
 WORKFLOWS: Workflows = compile_workflows(
@@ -159,6 +159,4 @@ def _note(number: int) -> str:
 
 
 def _order(number: int) -> str:
-    return _line(
-        "order.place", number, f"customers/c{number:06}", "e", POSTED, authorizations=[f"a{number:06}"]
-    )
+    return _line("order.place", number, f"customers/c{number:06}", "e", POSTED, authorizations=[f"a{number:06}"])

@@ -363,7 +363,7 @@ def vocabulary(facts: Customer, view: View) -> dict[str, Any]:
         "subject_line": bounce.subject_line or None,
         "diagnosis": bounce.diagnosis or None,
         "reference": incident.case or view.subject,
-        "says": plain_text(incident.says),
+        "says": plain_text(says(incident.says.fr, incident.says.en)),
         "happened": plain_text(happened) if happened is not None else None,
         "happened_on": incident.on.isoformat(),
     }

@@ -29,7 +29,7 @@ from vipflow.vip.calendar import ONE_DAY, invitation_expires_from
 from vipflow.vip.customers import OFFER_TYPES, ever, reseller_of
 from vipflow.vip.licences import confirmed_lines
 from vipflow.vip.records import Customer, Invitation
-from vipflow.vip.wording import country_name, enumerated, plain_day, plain_text, says
+from vipflow.vip.wording import country_name, listed, plain_day, plain_text, says
 
 
 def something_was_bought(_facts: Invitation, _data: NoData, view: View) -> Reason | None:
@@ -90,13 +90,14 @@ def still_open(_facts: Invitation, view: View) -> bool:
 def vocabulary(facts: Invitation, view: View) -> dict[str, Any]:
     customer: Customer = view.subject_facts
     last_day: date | None = facts.expires_from - ONE_DAY if facts.expires_from is not None else None
+    offers = [OFFER_TYPES.get(each, Text(each, each)) for each in customer.offer_types]
     place = " ".join(part for part in (customer.postal_code, customer.city) if part)
     return {
         "reference": view.subject,
         "segment": plain_text(Text(*SEGMENTS[customer.segment])),
         "address_lines": [line for line in (customer.address, place, customer.region) if line],
         "country": plain_text(country_name(customer.country)),
-        "offer_types": plain_text(enumerated(OFFER_TYPES.get(each, Text(each, each)) for each in customer.offer_types)),
+        "offer_types": plain_text(Text(listed(each.fr for each in offers), listed(each.en for each in offers))),
         "anniversary": plain_day(customer.custom_anniversary),
         "invitation_link": reseller_of(view).invitation_link,
         "sent_on": plain_day(facts.sent_on),

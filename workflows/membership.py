@@ -27,7 +27,14 @@ from vipflow import (
 from vipflow.policy import Policy
 from vipflow.vip.audiences import account_manager, contact
 from vipflow.vip.between import FirstAuthorization, FoundMembership, Gained, Lost, state_of
-from vipflow.vip.calendar import ONE_DAY, add_months, first_anniversary, middle_of_window, next_anniversary, renewal_dates
+from vipflow.vip.calendar import (
+    ONE_DAY,
+    add_months,
+    first_anniversary,
+    middle_of_window,
+    next_anniversary,
+    renewal_dates,
+)
 from vipflow.vip.customers import customer_of
 from vipflow.vip.forms import PerhapsLines, lines_of
 from vipflow.vip.records import Lines, Membership, Opened, common_part, covers, less, quantities_of, together

@@ -687,7 +687,13 @@ class PurchaseAuthorization(Workflow):
             ladder="order",
             says=to_order,
         ),
-        Email("authorization_late", to=account_manager, on=late, says=ending),
-        Email("deactivation_near", to=account_manager, on=warn, while_=still_late_for_us, says=ending),
+        Email("authorization_late", to=account_manager, on=late, says=[*ending, "customer_paid_on"]),
+        Email(
+            "deactivation_near",
+            to=account_manager,
+            on=warn,
+            while_=still_late_for_us,
+            says=[*ending, "customer_paid_on"],
+        ),
     ]
     vocabulary = staticmethod(vocabulary)

@@ -202,7 +202,8 @@ class Year:
     def _member(self, number: int) -> None:
         customer = self.town.found()
         if number == 0:
-            customer.company = self._long_name()
+            customer.company, customer.segment = self._long_name(), "commercial"
+            customer.contact_email = f"{customer.contact_email.partition('@')[0]}@{plain(customer.company)[:40].strip('-')}.example"
         customer.ref = customer.vip_number
         self.customers.append(customer)
         # Anniversaries all around the year: some windows are open today, some have just closed.
@@ -238,9 +239,9 @@ class Year:
 
     def _long_name(self) -> str:
         name = {
-            "rhone": "Société coopérative d’impression, de reliure et d’édition d’art du Haut-Jura SCOP",
-            "brabant": "Coopérative wallonne et bruxelloise des métiers du livre, de l’affiche & du décor",
-            "thames": "The Worshipful & Ancient Company of Illuminators, Engravers and Printers of Wapping",
+            "rhone": "Société coopérative d’impression, de reliure et d’édition d’art du Haut-Jura SCP",
+            "brabant": "Coopérative wallonne et bruxelloise des métiers du livre, de l’affiche et décors",
+            "thames": "The Worshipful Company of Illuminators, Engravers, Binders and Printers of Poplar",
         }[self.reseller.key]
         return name[:80]
 

@@ -23,6 +23,7 @@ from vipflow.store.database import open_database
 from vipflow.store.schema import create_all
 from vipflow.store.tenants import add_tenant
 
+_REFERENCE = re.compile(r"\b[A-Z]{1,2}-[0-9A-Z]{4}-[0-9A-Z]{4}\b")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -139,6 +140,9 @@ def test_the_tour_of_the_readme_works_line_by_line(tmp_path: Path) -> None:
         assert any(f" {word}" in line for line in lines), f"the tour says nothing of {word}"
     results = run(lines, tmp_path)
     assert [code for _, code, _ in results] == [expected_code(line) for line in lines], told(results, lines)
+    said = "".join(text for _, _, text in results)
+    shown = [block.text for block in blocks(README, "text") if block.heading == TOUR]
+    assert {ref for text in shown for ref in _REFERENCE.findall(text)} <= set(_REFERENCE.findall(said))
 
 
 def test_the_library_runs_as_the_page_says(tmp_path: Path) -> None:

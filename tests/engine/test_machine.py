@@ -77,29 +77,27 @@ class Sound(Workflow):
 
 
 def sound(**changes: Any) -> type[Workflow]:
-    """`Sound` again, with other attributes; a function is called with the states and transitions of the class to be."""
-    fresh, old, gone = State(initial=True), State(), State(final=True)
-    body: dict[str, Any] = {
+    """`Sound` again, with other attributes; a lambda is called with the body of the class to be, None leaves one out."""
+    plain: dict[str, Any] = {
         "name_in_events": "note",
         "collection": "notes",
         "prefix": "N",
         "title": Text("note", "note"),
         "is_subject": True,
         "facts": Note,
-        "fresh": fresh,
-        "old": old,
-        "gone": gone,
+        "fresh": lambda _: State(initial=True),
+        "old": lambda _: State(),
+        "gone": lambda _: State(final=True),
         "labels": {"fresh": Text("f", "fresh"), "old": Text("v", "old"), "gone": Text("p", "gone")},
-        "age": fresh.to(old),
-        "drop": fresh.to(gone) | old.to(gone),
-        "poke": fresh.to(fresh),
-        "openings": [Opening("write", fresh)],
+        "age": lambda b: b["fresh"].to(b["old"]),
+        "drop": lambda b: b["fresh"].to(b["gone"]) | b["old"].to(b["gone"]),
+        "poke": lambda b: b["fresh"].to(b["fresh"]),
+        "openings": lambda b: [Opening("write", b["fresh"])],
     }
-    for name, value in changes.items():
-        made = value(body) if callable(value) and getattr(value, "__name__", "") == "<lambda>" else value
-        if made is None:
-            body.pop(name, None)
-        else:
+    body: dict[str, Any] = {}
+    for name, value in (plain | changes).items():
+        made = value(body) if getattr(value, "__name__", "") == "<lambda>" else value
+        if made is not None:
             body[name] = made
     return type(Workflow)("Planted", (Workflow,), body)
 
@@ -149,13 +147,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "`before_transition` would run at each transition; effects are messages and follow-ups",
     ),
     "a state with an entry callback": (
-        {
-            "fresh": lambda b: State(initial=True, enter=free),
-            "age": lambda b: b["fresh"].to(b["old"]),
-            "drop": lambda b: b["fresh"].to(b["gone"]) | b["old"].to(b["gone"]),
-            "poke": lambda b: b["fresh"].to(b["fresh"]),
-            "openings": lambda b: [Opening("write", b["fresh"])],
-        },
+        {"fresh": lambda _: State(initial=True, enter=free)},
         "state 'fresh' has entry or exit callbacks; effects are messages and follow-ups",
     ),
     "a delay": (

@@ -22,7 +22,7 @@ JOBS = ["job1", "job2"]
 owner = st.sampled_from(OWNERS).map("owners/{}".format)
 job = st.builds("owners/{}/repairs/{}".format, st.sampled_from(OWNERS), st.sampled_from(JOBS))
 phone = st.sampled_from(["1", "2"])
-nothing = st.just({})
+nothing: st.SearchStrategy[dict[str, str]] = st.just({})
 
 EVENTS = st.one_of(
     st.tuples(

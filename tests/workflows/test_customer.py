@@ -179,7 +179,7 @@ def test_an_incident_is_told_to_the_manager_in_both_languages(invited):
     context = invited.mails("incident_opened")[0].context
     assert context["reference"] == pa
     assert context["says"]["fr"] != context["says"]["en"]
-    assert context["event"] == "purchase_authorization.deactivate"
+    assert context["happened"] == {"fr": "licences désactivées par Adobe", "en": "licences deactivated by Adobe"}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from vipflow.delivery.outbox import Delivery
 from vipflow.delivery.transport import FileTransport
 from vipflow.engine import verify
 from vipflow.errors import BadInput
-from vipflow.operations.events import Line, Posted, post_lines
+from vipflow.operations.events import Line, post_lines
 from vipflow.operations.importing import ImportReport, import_members
 from vipflow.operations.installation import Installation, load_files, with_database
 from vipflow.operations.resellers import add_reseller
@@ -34,9 +34,9 @@ from vipflow.operations.who import Who, who_asks
 from vipflow.store.database import Database, open_database
 from vipflow.store.schema import migrate
 
-PACE = timedelta(minutes=60)
-"""The clock stops at full and half hours only, and there only where something has come up: what arrives or falls due in
-between is recorded then, with its own date. Never early, up to half an hour late, and a third of the stops.
+PACE = timedelta(hours=2)
+"""The clock stops every second full hour at most, and there only where something has come up: what arrives or falls due
+in between is recorded then, with its own date. Never early, and with a third of the stops.
 """
 _OURS = "# Written by `vipflow demo`, which makes this folder anew each time."
 _CONFIG = f"""{_OURS}
@@ -197,6 +197,7 @@ class _Player:
         self.watch = _Stopwatch(played.seconds)
         self.asking: dict[str, Who] = {}
         self.arrived = 0
+        self.parked_until: datetime | None = None
 
     def play(self) -> None:
         for reseller in self.year.resellers:
@@ -259,22 +260,22 @@ class _Player:
         for key, who in self.asking.items():
             lines = [(each.number, each.line) for each in arrivals if each.reseller == key]
             if lines:
-                self._count(post_lines(self.installation, who, lines, told=self._told))
+                post_lines(self.installation, who, lines, told=self._told)
         self.arrived += len(arrivals)
 
     def _told(self, line: Line) -> None:
         replayed = line.verdict is not None and line.verdict.replayed
+        if line.outcome == "parked":
+            self.parked_until = self.clock.now()  # look when its wait will be over
         self.played.answers["replayed" if replayed else line.outcome] += 1
-
-    def _count(self, posted: Posted) -> None:
-        pass
 
     def _tick(self) -> tuple[datetime | None, ...]:
         """Everything that is due now; when something is due next."""
         fired = self.watch.time("timers", lambda: tick_timers(self.installation))
-        parked = self.watch.time("parked", lambda: tick_parked(self.installation))
+        if self.parked_until is not None and self.parked_until <= self.clock.now():
+            self.parked_until = self.watch.time("parked", lambda: tick_parked(self.installation)).next_at
         sent = self.watch.time("mails", lambda: tick_delivery(self.installation, self.delivery))
-        return fired.next_at, parked.next_at, sent.next_at
+        return fired.next_at, self.parked_until, sent.next_at
 
 
 class _Delivered(msgspec.Struct):
@@ -300,8 +301,8 @@ class _Upcoming:
 
 
 def _next_stop(at: datetime) -> datetime:
-    """`at`, or the next full or half hour."""
-    beyond = timedelta(minutes=at.minute, seconds=at.second, microseconds=at.microsecond) % PACE
+    """`at`, or the next moment at which the clock stops."""
+    beyond = (at - at.replace(hour=0, minute=0, second=0, microsecond=0)) % PACE
     return at + (PACE - beyond) if beyond else at
 
 

@@ -76,20 +76,6 @@ def product_name(sku: str, catalogue: Catalogue) -> str:
     return sku if product is None else product.name
 
 
-def enumerated(texts: Iterable[Text]) -> Text:
-    """Several in one sentence.
-
-    >>> enumerated([Text("équipe", "teams"), Text("entreprise", "enterprise")])
-    Text(fr='équipe et entreprise', en='teams and enterprise')
-    """
-    several = list(texts)
-    return Text(_enumerated([text.fr for text in several], "et"), _enumerated([text.en for text in several], "and"))
-
-
-def _enumerated(words: list[str], conjunction: str) -> str:
-    return f"{', '.join(words[:-1])} {conjunction} {words[-1]}" if len(words) > 1 else "".join(words)
-
-
 def listed(names: Iterable[str]) -> str:
     """Names one after the other, the same in both languages."""
     return ", ".join(names)

@@ -22,7 +22,8 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from vipflow.engine.verify.customers import Customers, Progress
+from vipflow.engine.verify.customer import Ground
+from vipflow.engine.verify.customers import Progress, check_customers
 from vipflow.engine.verify.report import INVARIANTS, Checked, Finding, Findings, Report
 from vipflow.engine.verify.tables import Tables
 from vipflow.machine import Workflows
@@ -52,11 +53,12 @@ def verify(
         findings.not_run("I5", "messages stuck in sending: no present instant was given")
     if idle_at is None:
         findings.not_run("I6", "timers due and unfired: no instant was given at which all was idle")
+    ground = Ground(workflows, trade, findings, now, idle_at)
     with database.read() as connection:
         tables = Tables(connection, findings)
         damaged = tables.check_integrity() > 0
         try:
-            Customers(connection, workflows, trade, findings, now, idle_at).check(progress)
+            check_customers(connection, ground, progress)
             tables.check_events()
             tables.check_names()
             tables.check_bytes()
