@@ -30,6 +30,7 @@ DEEPEST_CHAIN = 4
 RESERVED = frozenset(
     [
         "send",
+        "trade",
         "name",
         "id",
         "model",
@@ -145,6 +146,7 @@ class Machine:
     title: Text
     is_subject: bool
     one_per_subject: bool
+    trade: str
     facts: type[Facts]
     states: tuple[str, ...]
     initial: str
@@ -314,6 +316,7 @@ class _Compiler:
             title=cls.title,
             is_subject=cls.is_subject,
             one_per_subject=cls.one_per_subject or cls.is_subject,
+            trade=cls.trade,
             facts=cls.facts,
             states=states,
             initial=next(s.id for s in cls.states if s.initial),

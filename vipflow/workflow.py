@@ -287,6 +287,8 @@ class Workflow(StateMachine, metaclass=_WorkflowMeta):
     is_subject: ClassVar[bool] = False
     """Its cases are the subjects that all other cases belong to."""
     one_per_subject: ClassVar[bool] = False
+    trade: ClassVar[str] = "plain"
+    """Of a subject's workflow: the trade whose policies, lists and words its installation speaks; "plain" for none."""
 
     facts: ClassVar[type[Facts]]
     settled: ClassVar[Sequence[State]] = ()

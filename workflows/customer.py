@@ -377,6 +377,7 @@ class CustomerWorkflow(Workflow):
     prefix = "C"
     title = Text("Client", "Customer")
     is_subject = True
+    trade = "vip"
     facts = Customer
 
     known = State(initial=True)

@@ -192,6 +192,7 @@ class Year:
         for number in range(INVITED):
             self._invited(number)
         self._now_and_then()
+        self._left_open()
         if self.teller.must_buy or self.teller.must_renew:
             raise AssertionError(f"{self.reseller.key}: nobody left for {self.teller.must_buy} {self.teller.must_renew}")
         self._number()
@@ -400,6 +401,19 @@ class Year:
         # A payment for a purchase order that nobody ever made.
         typo = {"order_number": f"7{chance.number(10**8, 10**9 - 1)}"}
         teller.tell("adobe", "purchase_authorization.pay", f"authorizations/{'BC' if fr else 'PO'}-2O25-{chance.number(100, 400)}", some_day(), typo)
+
+    def _left_open(self) -> None:
+        """What is under way on the last day: some of it late, some already without licences."""
+        teller, chance, programme = self.teller, self.chance, PROGRAMMES[self.reseller.policy]
+        quiet = END - timedelta(days=70)
+        busy = {event.subject.split("/")[1] for event in teller.told if event.at.date() > quiet and "/" in event.subject}
+        idle = [each for each in chance.shuffled(self.customers) if each.ref not in busy and teller.holds(each, END)]
+        due = programme.due or 6
+        for number, customer in enumerate(idle[:11]):
+            days = chance.number(1, due - 2)
+            if programme.due is not None and programme.deactivated is not None and number < 6:
+                days = due + (chance.number(2, 10) if number < 4 else programme.deactivated + chance.number(1, 5))
+            teller._start(customer, END - timedelta(days=days), by_customer=number % 4 == 3)
 
     # --- ids, repeats ---------------------------------------------------------------------------------------------
 

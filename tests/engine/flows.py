@@ -273,7 +273,11 @@ def by_its_date(facts: Card, view: View) -> State:
 
 def too_early(facts: Card, _data: NoData, view: View) -> Reason | None:
     opens = facts.valid_until - timedelta(days=60)
-    return no("too_early", f"cards are renewed from {opens} on", opens_on=opens.isoformat()) if view.today < opens else None
+    return (
+        no("too_early", f"cards are renewed from {opens} on", opens_on=opens.isoformat())
+        if view.today < opens
+        else None
+    )
 
 
 def still_valid(facts: Card, _data: NoData, view: View) -> Reason | None:
@@ -327,7 +331,9 @@ class CardWorkflow(Workflow):
     openings = [
         Opening("issue", valid, build=issued, kind=INTERNAL),
         Opening("replace", valid, build=issued),
-        Opening("adopt", [valid, expired], data=CardFrom, build=taken_over, kind=INTERNAL, choose=by_its_date, silent=True),
+        Opening(
+            "adopt", [valid, expired], data=CardFrom, build=taken_over, kind=INTERNAL, choose=by_its_date, silent=True
+        ),
     ]
     changes = [
         Change(renew, record=for_another_year, kind=REQUEST),
@@ -528,7 +534,9 @@ class RentalWorkflow(Workflow):
         Change(cancel, kind=REQUEST, otherwise=why_not_cancelled),
         Change(declare_lost, kind=REQUEST, reason_required=True),
         Change(swap, data=Swap, kind=REQUEST, then=[Send("rental.cancel", to=the_other)], refers={"other": "rentals"}),
-        Change(swap_seen, data=Swap, kind=REPORT, then=[Send("rental.cancel", to=the_other)], refers={"other": "rentals"}),
+        Change(
+            swap_seen, data=Swap, kind=REPORT, then=[Send("rental.cancel", to=the_other)], refers={"other": "rentals"}
+        ),
         Change(settle_bill, record=bill_paid),
     ]
     timers = [
@@ -540,7 +548,14 @@ class RentalWorkflow(Workflow):
     emails = [
         Email("rented", to=member, on=("rent", "take"), while_=always),
         Email("overdue", to=member, on=overdue, says=["due_on"]),
-        Email("reminder", to=member, on=(out.on(remind), overdue.on(remind)), says=["reminders"], while_=always, ladder="rental"),
+        Email(
+            "reminder",
+            to=member,
+            on=(out.on(remind), overdue.on(remind)),
+            says=["reminders"],
+            while_=always,
+            ladder="rental",
+        ),
         Email("look_for_it", to=desk, on=missing),
     ]
 

@@ -1,7 +1,7 @@
 """Several at once: each has looked around before any of them locks, and they go on in the order that the story says.
 
-On PostgreSQL they run side by side and are held where a statement is about to be sent. On SQLite the gate lets one in at a
-time: there the others come while the first is inside.
+On PostgreSQL they run side by side and are held where a statement is about to be sent. On SQLite the gate lets one in
+at a time: there the others come while the first is inside.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Runner:
 
 
 def race(*participants: tuple[World, Callable[[World], Any]], at: str = LOCK) -> list[Any]:
-    """Runs all at once and gives their answers. Each is held before its first statement that holds the text `at`, until all
-    are there; then they send it in the order given, each when the one before has its answer.
+    """Runs all at once and gives their answers. Each is held before its first statement that holds the text `at`, until
+    all are there; then they send it in the order given, each when the one before has its answer.
     """
     runners = [Runner(world, act) for world, act in participants]
     side_by_side = runners[0].world.database.dialect == "postgresql"
@@ -124,7 +124,9 @@ def test_a_return_a_lateness_and_a_creation_at_once_end_as_one_after_the_other(
     acts: dict[str, Callable[[World], Any]] = {
         "return": lambda w: w.post("rental.give_back", f"rentals/{rental}", time="2025-01-22 11:00", id="back"),
         "lateness": lambda w: w.engine.sweep(),
-        "creation": lambda w: w.post("rental.rent", f"members/{ann}", {"tool": "axe"}, time="2025-01-19 12:00", id="new"),
+        "creation": lambda w: w.post(
+            "rental.rent", f"members/{ann}", {"tool": "axe"}, time="2025-01-19 12:00", id="new"
+        ),
     }
     answers = dict(zip(order, race(*((w, acts[what]) for w, what in zip(worlds, order, strict=True))), strict=True))
     world.sweep()
@@ -301,7 +303,10 @@ def test_two_batches_that_name_the_same_members_the_other_way_round_do_not_wait_
 
     def rename(order: Sequence[str]) -> Callable[[World], Any]:
         return lambda w: w.post_all(
-            [w.event("member.rename", f"members/{ref}", {"name": "New"}, id=f"{worlds.index(w)}-{ref}") for ref in order]
+            [
+                w.event("member.rename", f"members/{ref}", {"name": "New"}, id=f"{worlds.index(w)}-{ref}")
+                for ref in order
+            ]
         )
 
     answers = race((worlds[1], rename(refs)), (worlds[2], rename(refs[::-1])))

@@ -1,7 +1,7 @@
 """The referee: python-statemachine's own instance and our compiled table, asked the same, must answer the same.
 
-Over every workflow of the stories, of the example library and of the trade that we ship; with facts, data and neighbours
-drawn so that each guard is met on both of its sides. Planted changes to a table must be noticed.
+Over every workflow of the stories, of the example library and of the trade that we ship; with facts, data and
+neighbours drawn so that each guard is met on both of its sides. Planted changes to a table must be noticed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import string
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from random import Random
+from types import new_class
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -41,11 +42,44 @@ ROOT = Path(__file__).parents[2]
 NOW = datetime(2025, 3, 12, 10, 30, tzinfo=UTC)
 PARIS = ZoneInfo("Europe/Paris")
 STAFF = "alice@north.example"
-DAYS = [-400, -366, -365, -64, -61, -60, -31, -30, -29, -15, -14, -8, -3, -1, 0, 1, 3, 8, 14, 15, 29, 30, 31, 60, 61, 364, 366]
+DAYS = [
+    -400,
+    -366,
+    -365,
+    -64,
+    -61,
+    -60,
+    -31,
+    -30,
+    -29,
+    -15,
+    -14,
+    -8,
+    -3,
+    -1,
+    0,
+    1,
+    3,
+    8,
+    14,
+    15,
+    29,
+    30,
+    31,
+    60,
+    61,
+    364,
+    366,
+]
 
-ACTORS = [Actor("system", "adobe"), Actor("staff", STAFF), Actor("clock", "clock"), Actor("customer", "anna@elan.example")]
+ACTORS = [
+    Actor("system", "adobe"),
+    Actor("staff", STAFF),
+    Actor("clock", "clock"),
+    Actor("customer", "anna@elan.example"),
+]
 
-ANSWERS = {"club": 60, "library": 60, "shipped": 50}
+ANSWERS = {"club": 40, "library": 40, "shipped": 30}
 """How many subjects are drawn; each with its cases, and each case is asked for each of its events."""
 
 
@@ -57,14 +91,16 @@ class Set(NamedTuple):
     settings: Callable[[Random], Any]
     words: tuple[str, ...]
     """What texts say, beside the references of the cases drawn."""
-    by_field: Mapping[str, tuple[str, ...]] = {}
-    """What the texts of a field say, where a form accepts little else."""
+    by_field: Mapping[str, tuple[Any, ...]] = {}
+    """What the fields of a name hold, where a form accepts little else."""
 
 
-@lru_cache
+@cache
 def the_set(name: str) -> Set:
     if name == "club":
-        return Set(CLUB, ClubTrade(), lambda _: None, ("saw", "cursed", "Ann", "SHOUTING", "Banned Bob", "Guard breaks", ""))
+        return Set(
+            CLUB, ClubTrade(), lambda _: None, ("saw", "cursed", "Ann", "SHOUTING", "Banned Bob", "Guard breaks", "")
+        )
     if name == "library":
         workflows = load_workflow_files(ROOT / "examples" / "library" / "workflows")
         return Set(workflows, PlainTrade(), lambda _: None, ("Emma", "ann@x.org"))
@@ -78,6 +114,8 @@ def the_set(name: str) -> Set:
         "offer_types": ("teams", "enterprise", "nothing"),
         "offer_type": ("teams", "nothing"),
         "sku": skus,
+        "numbers": ({}, {"order_due_days": 20}, {"nonsense": 1}),
+        "overrides": ({},),  # their event has checked them: nothing else can be there
     }
     return Set(workflows, VipTrade(book, catalogue), _reseller, (*skus, STAFF, "gone@north.example", "A1"), forms)
 
@@ -88,6 +126,10 @@ def _reseller(random: Random) -> Reseller:
 
 
 # --- drawing -------------------------------------------------------------------------------------------------------
+
+
+ABSENT = "X-0000-0000"
+"""A reference that nobody bears."""
 
 
 class Anything(frozenset[str]):
@@ -104,6 +146,7 @@ class Drawn:
         """`of`: the workflow of which there must be a case."""
         self.random = Random(seed)
         self.of = of
+        self.links: dict[str, tuple[str, ...]] = {}
         self.set = the_set(name)
         self.refs: list[str] = []
         self.view = self._view()
@@ -117,17 +160,35 @@ class Drawn:
 
     def question(self, machine: Machine, case: Case, event: str) -> Question:
         """The case with one event, whoever sends it."""
-        data = self.value(machine.changes[event].data if event in machine.changes else NoData)
+        data = self._data(machine, event)
         actor, reason = self.random.choice(ACTORS), self.random.choice([None, "because"])
         cases = {**self.view.cases, case.ref: case}
-        return Question(machine, case, event, data, replace(self.view, cases=cases, case=case, actor=actor, reason=reason))
+        return Question(
+            machine, case, event, data, replace(self.view, cases=cases, case=case, actor=actor, reason=reason)
+        )
 
     def openings(self) -> Iterator[tuple[Machine, str, Any, View]]:
         """Each opening of each workflow; for the subject's own there are no cases yet."""
         for machine in self.set.workflows:
             for event in machine.openings:
                 view = replace(self.view, case=None, cases={}) if machine.is_subject else replace(self.view, case=None)
-                yield machine, event, self.value(machine.openings[event].data), view
+                yield machine, event, self._data(machine, event), view
+
+    def _data(self, machine: Machine, event: str) -> Any:
+        """What the event carries; where it refers to cases, to such cases."""
+        declared = machine.openings.get(event) or machine.changes.get(event)
+        if declared is None:
+            return NoData()
+        data = self.value(declared.data)
+        for field, collection in declared.refers.items():
+            wanted = self.set.workflows.by_collection(collection)
+            fitting = [case.ref for case in self.view.cases.values() if wanted and case.workflow == wanted.name]
+            given = getattr(data, field)
+            if isinstance(given, str):
+                data = replace(data, **{field: self.random.choice(fitting or [ABSENT])})
+            elif given:
+                data = replace(data, **{field: tuple(fitting) or (ABSENT,)})
+        return data
 
     def _view(self) -> View:
         random, chosen = self.random, self.set
@@ -147,6 +208,10 @@ class Drawn:
         ]
         self.view = view
         self.refs = [ref for _, ref in bearers]
+        for machine in chosen.workflows:
+            mine = (*(ref for other, ref in bearers if other is machine), ABSENT)
+            for word in (machine.name, machine.collection, machine.collection.removesuffix("s")):
+                self.links[word] = mine
         in_force = chosen.trade.policy_in_force(view)
         cases: dict[str, Case] = {}
         for machine, ref in bearers:
@@ -161,11 +226,11 @@ class Drawn:
         """A value of a type, as likely as not on the edge of something."""
         return self._of(msgspec.inspect.type_info(kind))
 
-    def _of(self, kind: Any, texts: tuple[str, ...] | None = None) -> Any:
+    def _of(self, kind: Any, likely: tuple[Any, ...] | None = None) -> Any:
         random = self.random
         match kind:
             case msgspec.inspect.UnionType():
-                return self._of(random.choice(kind.types), texts)
+                return self._of(random.choice(kind.types), likely)
             case msgspec.inspect.NoneType():
                 return None
             case msgspec.inspect.BoolType():
@@ -174,7 +239,7 @@ class Drawn:
                 low, high = kind.ge if kind.ge is not None else 0, kind.le if kind.le is not None else 40
                 return random.choice([low, low + 1, min(low + 3, high), high])
             case msgspec.inspect.StrType():
-                return random.choice(texts) if texts is not None else self._text(kind)
+                return random.choice(likely) if likely is not None else self._text(kind)
             case msgspec.inspect.DateType():
                 return self._day()
             case msgspec.inspect.DateTimeType():
@@ -186,8 +251,10 @@ class Drawn:
                 return random.choice(members)
             case msgspec.inspect.VarTupleType() | msgspec.inspect.ListType():
                 length = random.randrange(kind.min_length or 0, 3 + (kind.min_length or 0))
-                items = [self._of(kind.item_type, texts) for _ in range(length)]
+                items = [self._of(kind.item_type, likely) for _ in range(length)]
                 return items if isinstance(kind, msgspec.inspect.ListType) else tuple(items)
+            case msgspec.inspect.DictType() if likely is not None:
+                return random.choice(likely)
             case msgspec.inspect.DictType():
                 return {self._of(kind.key_type): self._of(kind.value_type) for _ in range(random.randrange(3))}
             case msgspec.inspect.StructType():
@@ -202,18 +269,22 @@ class Drawn:
             often = self.random.choice([0.0, 0.7, 0.7, 1.0])
             for field in kind.fields:
                 if field.required or self.random.random() < often:
-                    given[field.name] = self._of(field.type, self.set.by_field.get(field.name))
+                    given[field.name] = self._of(field.type, self._likely(field.name))
             try:
                 return kind.cls(**given)
             except ValueError:  # a form that refuses what was drawn
                 continue
         raise NotImplementedError(f"the referee draws no {kind.cls.__name__} that its own form accepts: teach it to")
 
+    def _likely(self, field: str) -> tuple[Any, ...] | None:
+        """What a field of this name holds: `order` one of the orders, say."""
+        return self.set.by_field.get(field) or self.links.get(field)
+
     def _text(self, kind: msgspec.inspect.StrType) -> str:
         random = self.random
         if kind.pattern is not None and "@" in kind.pattern:
             return random.choice(["ann@x.org", "bob@y.org"])
-        pool = [*self.set.words, *self.refs, "X-0000-0000", *random.sample(string.ascii_lowercase, 2)]
+        pool = [*self.set.words, *self.refs, ABSENT, *random.sample(string.ascii_lowercase, 2)]
         return random.choice(pool)[: kind.max_length]
 
     def _day(self) -> date:
@@ -239,7 +310,7 @@ class Question(NamedTuple):
         return f"{self.machine.name} {self.case.state} --{self.event}--> with {self.case.facts} and {self.data}"
 
 
-REFUSED = "refused"
+REFUSED = "(refused)"
 
 
 def by_table(machine: Machine, question: Question) -> str:
@@ -298,7 +369,7 @@ def test_the_table_answers_as_the_library_does(name: str) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 def test_an_opening_is_an_edge_from_a_virtual_start(name: str) -> None:
-    @settings(max_examples=25, derandomize=True, database=None)
+    @settings(max_examples=10, derandomize=True, database=None)
     @given(seed=SEEDS)
     def ask(seed: int) -> None:
         for machine, event, data, view in Drawn(name, seed).openings():
@@ -321,12 +392,18 @@ def test_an_opening_is_an_edge_from_a_virtual_start(name: str) -> None:
     ask()
 
 
-@lru_cache
+@cache
 def _with_start_of(name: str, event: str, guards: tuple[Any, ...]) -> type[StateMachine]:
     start, opened = State(initial=True), State(final=True)
     way = start.to(opened, unless=list(guards)) if guards else start.to(opened)
-    body = {"start": start, "opened": opened, event: way, "catch_errors_as_events": False, "allow_event_without_transition": False}
-    return type(StateMachine)(f"Start{name}{event}", (StateMachine,), body)
+    body = {
+        "start": start,
+        "opened": opened,
+        event: way,
+        "catch_errors_as_events": False,
+        "allow_event_without_transition": False,
+    }
+    return new_class(f"Start{name}{event}", (StateMachine,), exec_body=lambda namespace: namespace.update(body))
 
 
 def _with_start(name: str, opening: Opening) -> type[StateMachine]:
@@ -339,7 +416,7 @@ PATIENCE = 600
 """So many questions are put to one edge before we say that nothing drawn shows a difference."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def _asked(name: str, machine: str, state: str, event: str) -> Asked:
     return Asked(name, the_set(name).workflows[machine], state, event)
 
@@ -385,7 +462,7 @@ def test_every_guard_is_met_on_both_of_its_sides(name: str) -> None:
 
 
 def _planted(machine: Machine) -> Iterator[tuple[str, Machine]]:
-    """The table with one thing wrong, in every way: a guard dropped, a target swapped, the order of two edges swapped."""
+    """The table with one thing wrong: a guard dropped, a target swapped, the order of two edges swapped, one lost."""
     for (state, event), edges in machine.edges.items():
         for at, edge in enumerate(edges):
             for guard in edge.unless:
@@ -410,7 +487,9 @@ def _with_edges(machine: Machine, state: str, event: str, edges: tuple[Edge, ...
 
 
 def _without(machine: Machine, state: str, event: str) -> Machine:
-    return dataclasses.replace(machine, edges={key: ways for key, ways in machine.edges.items() if key != (state, event)})
+    return dataclasses.replace(
+        machine, edges={key: ways for key, ways in machine.edges.items() if key != (state, event)}
+    )
 
 
 @pytest.mark.parametrize("name", SETS)

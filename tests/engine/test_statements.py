@@ -88,7 +88,9 @@ def test_many_events_of_one_subject_that_each_need_another_settled_case_cost_no_
         who = f"members/{ann}"
         for type, data in (("rental.rent", {"tool": "saw"}), ("rental.give_back", {"damages": [1]})):
             world.post_all([world.event(type, f"{who}/rentals/{ticket}", data) for ticket in tickets])
-        payments = [world.event("bill.pay", f"bills/{row.ref}") for row in world.rows("cases", workflow="bill", state="owed")]
+        payments = [
+            world.event("bill.pay", f"bills/{row.ref}") for row in world.rows("cases", workflow="bill", state="owed")
+        ]
         assert len(payments) == size
         with counted_statements(world.database) as counted:
             assert {v.verdict for v in world.post_all(payments)} == {"applied"}
@@ -100,7 +102,7 @@ def test_many_events_of_one_subject_that_each_need_another_settled_case_cost_no_
 
 
 def _mixed(world: World, blocks: int, tag: str) -> list[Envelope]:
-    """Blocks of ten events of several workflows, each with all that may become of an event; their cases are made first."""
+    """Blocks of ten events, each with all that may become of an event; the cases that they are about are made first."""
     before: list[Envelope] = []
     for n in range(blocks):
         who = f"members/{tag}-{n}"
@@ -115,8 +117,12 @@ def _mixed(world: World, blocks: int, tag: str) -> list[Envelope]:
             for n in range(blocks)
             for each in (
                 world.event("rental.give_back", f"members/{tag}-{n}/rentals/{tag}-{n}-0", {}),
-                world.event("bill.charge", f"members/{tag}-{n}/bills/{tag}-{n}-b", {"rental": f"{tag}-{n}-0", "amount": 3}),
-                world.event("bill.charge", f"members/{tag}-{n}/bills/{tag}-{n}-p", {"rental": f"{tag}-{n}-0", "amount": 3}),
+                world.event(
+                    "bill.charge", f"members/{tag}-{n}/bills/{tag}-{n}-b", {"rental": f"{tag}-{n}-0", "amount": 3}
+                ),
+                world.event(
+                    "bill.charge", f"members/{tag}-{n}/bills/{tag}-{n}-p", {"rental": f"{tag}-{n}-0", "amount": 3}
+                ),
                 world.event("bill.pay", f"members/{tag}-{n}/bills/{tag}-{n}-p"),
                 world.event("member.rename", f"members/{tag}-{n}-new", {"name": f"Woken {n}"}),
             )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -201,7 +202,7 @@ def test_a_year_with_an_outage_of_five_days_ends_as_one_without(database_url: st
     broken = _second_tenant(healthy)
     # The same references in both worlds would hide a mix-up: they differ, and are told apart by name.
     down, up = at("2025-02-15 03:00"), at("2025-02-20 03:00")
-    story = [
+    story: list[tuple[str, str, str, str, dict[str, Any]]] = [
         ("2025-01-06 10:00", "rental.rent", "Ann", "T1", {"tool": "saw"}),
         ("2025-01-08 10:00", "rental.rent", "Bea", "T2", {"tool": "axe"}),
         ("2025-01-15 10:00", "rental.extend", "Bea", "T2", {"days": 30}),
@@ -301,11 +302,8 @@ def test_of_a_moved_anchor_a_reminder_that_lies_behind_is_not_armed(world: World
     ann = world.member()
     rental = world.rental(ann)
     world.move_to("2025-01-10")
-    world.applied("rental.extend", f"rentals/{rental}", {"days": -9})  # now due on 11 January
-    assert world.timers(rental) == {"fall_due due_on+1d": at("2025-01-11 23:00")} | {
-        name: due for name, due in world.timers(rental).items() if name.startswith("remind")
-    }
-    assert world.timers(rental).get("remind due_on-3d,-1d", at("2025-01-10 23:00")) > world.clock.now()
+    world.applied("rental.extend", f"rentals/{rental}", {"days": -9})  # due on the 11th: both rungs lie behind
+    assert world.timers(rental) == {"fall_due due_on+1d": at("2025-01-11 23:00")}
 
 
 def test_a_self_transition_keeps_timers_as_they_stand(world: World) -> None:
@@ -365,7 +363,7 @@ def test_a_running_case_keeps_the_policy_that_it_was_opened_under(world: World) 
     rental = world.rental(ann)
     world.advance_to("2025-08-01")
     beats = [row.effective_at for row in world.rows("history", case_ref=rental) if row.from_state == "overdue"]
-    assert [later - earlier for earlier, later in zip(beats, beats[1:], strict=False)] == [timedelta(days=7)] * 2
+    assert [later - earlier for earlier, later in pairwise(beats)] == [timedelta(days=7)] * 2
     newer = world.member("Bea")
     assert world.row("cases", ref=newer).policy != world.row("cases", ref=ann).policy
     assert len(world.rows("policies")) == 2
@@ -389,7 +387,7 @@ def test_a_timer_that_raises_backs_off_and_is_quarantined_after_the_fifth_time(w
             break
         assert timer.wake_at > world.clock.now()
         world.move_to(timer.wake_at)
-    waits = [later - earlier for earlier, later in zip(tried, tried[1:], strict=False)]
+    waits = [later - earlier for earlier, later in pairwise(tried)]
     assert waits == [timedelta(minutes=n) for n in (1, 4, 16, 64)]
     timer = world.row("timers", case_ref=rental, event="remind")
     assert (timer.errors, timer.wake_at, timer.due_at) == (5, None, at("2025-01-16 23:00"))
@@ -490,7 +488,11 @@ def test_the_mails_of_a_late_sweep_wait_with_their_effective_date(world: World) 
     world.move_to("2025-01-21 07:00")
     world.sweep()
     message = world.row("messages", template="overdue")
-    assert (message.state, message.effective_at, message.created_at) == ("waiting", at("2025-01-20 23:00"), world.clock.now())
+    assert (message.state, message.effective_at, message.created_at) == (
+        "waiting",
+        at("2025-01-20 23:00"),
+        world.clock.now(),
+    )
     assert message.key.split(":")[2:] == ["overdue", "member"]
 
 

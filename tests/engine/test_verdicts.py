@@ -289,7 +289,12 @@ def test_a_replay_of_what_was_parked_gets_what_became_of_it(world: World) -> Non
     "change", [{"data": {"name": "Bea"}}, {"subject": "members/other"}, {"time": "2025-01-05 09:00"}]
 )
 def test_the_same_id_with_another_body_is_a_conflict(world: World, change: dict[str, Any]) -> None:
-    sent: dict[str, Any] = {"subject": "members/shop-1", "data": {"name": "Ann"}, "time": "2025-01-06 08:00", "id": "j1"}
+    sent: dict[str, Any] = {
+        "subject": "members/shop-1",
+        "data": {"name": "Ann"},
+        "time": "2025-01-06 08:00",
+        "id": "j1",
+    }
     world.applied("member.join", **sent)
     before = world.everything()
     answer = world.post("member.join", **(sent | change))
@@ -332,7 +337,11 @@ def test_an_event_over_five_minutes_ahead_is_rejected_and_its_id_stays_free(worl
     ann = world.member()
     world.applied("member.rename", f"members/{ann}", {"name": "A"}, time=world.clock.now() + timedelta(minutes=5))
     ahead = world.event(
-        "member.rename", f"members/{ann}", {"name": "B"}, id="x", time=world.clock.now() + timedelta(minutes=5, seconds=1)
+        "member.rename",
+        f"members/{ann}",
+        {"name": "B"},
+        id="x",
+        time=world.clock.now() + timedelta(minutes=5, seconds=1),
     )
     (answer,) = world.post_all([ahead])
     assert isinstance(answer, BadInput)
@@ -514,7 +523,7 @@ def test_a_report_of_what_we_know_already_is_recorded_without_an_incident(world:
     again = world.applied("rental.give_back", f"rentals/{rental}", {"damages": [3]})
     assert again.case == rental
     assert world.incidents() == []
-    first, second = world.rows("history", event="give_back")
+    _, second = world.rows("history", event="give_back")
     assert json.loads(second.note)["note"] == "repeated"
     assert world.rows("cases", workflow="bill") == []
 

@@ -1,11 +1,11 @@
-"""A world to tell stories in: a real database with one tenant, an engine, and a clock that stands until the story moves it."""
+"""A world to tell stories in: a real database with one tenant, an engine, and a clock that the story moves."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -164,7 +164,9 @@ class World:
 
     def mails(self, **where: Any) -> list[str]:
         """Templates of the waiting messages, in the order of history."""
-        rows = sorted(self.rows("messages", **where), key=lambda row: (row.subject, int(row.key.split(":")[1]), row.key))
+        rows = sorted(
+            self.rows("messages", **where), key=lambda row: (row.subject, int(row.key.split(":")[1]), row.key)
+        )
         return [row.template for row in rows]
 
     def incidents(self) -> list[str]:
@@ -229,7 +231,3 @@ def past_without_recording(world: World) -> list[tuple[Any, ...]]:
 def opened(url: str) -> Database:
     """A database that has its tables, opened for a test: fast, and impatient."""
     return open_database(url, durability="off", patience=2.0)
-
-
-def words(values: Iterable[Any]) -> str:
-    return " ".join(str(value) for value in values)

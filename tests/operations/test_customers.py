@@ -109,8 +109,8 @@ def test_a_customer_is_found_by_reference_number_and_address(world: World) -> No
 
 
 def test_an_address_of_two_customers_is_ambiguous(world: World) -> None:
-    both = {"contact": {"name": "Zoé", "email": "zoe@both.example"}}
-    refs = {world.invite("One", **both), world.invite("Two", **both)}
+    both = {"name": "Zoé", "email": "zoe@both.example"}
+    refs = {world.invite("One", contact=both), world.invite("Two", contact=both)}
     with pytest.raises(BadInput) as told:
         show_customer(world.installation, world.who(), "zoe@both.example")
     assert all(ref in str(told.value) for ref in refs)

@@ -5,7 +5,7 @@ import pytest
 from tests.operations.conftest import World, shipped_files
 from vipflow.errors import BadInput, Conflict, NotFound, PolicyError
 from vipflow.operations import authorizations, resellers, team
-from vipflow.operations.words import EVENTS
+from vipflow.vip.events import EVENTS
 
 
 def test_the_team_is_listed_with_how_many_customers_each_manages(world: World) -> None:

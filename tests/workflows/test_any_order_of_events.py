@@ -1,6 +1,7 @@
-"""Whatever happens, in whatever order: nothing raises, and the books balance."""
+"""Whatever happens, in whatever order: nothing raises, the books balance, and every mail can be written."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
@@ -8,8 +9,10 @@ from hypothesis import strategies as st
 
 from tests.workflows.world import ALL_APPS, CC_ENTERPRISE, PHOTOSHOP, World, lines
 from vipflow.case import Case, Decision
+from vipflow.delivery.render import Templates
 from vipflow.vip.records import quantities_of, together
 
+TEMPLATES = Templates([Path(__file__).parents[2] / "email_templates"])
 SOME = lines((PHOTOSHOP, 3), (ALL_APPS, 2))
 MOVES: list[tuple[str, Any]] = [
     ("customer.note", {"text": "."}),
@@ -49,13 +52,14 @@ DAYS = [0, 0, 1, 3, 14, 16, 30, 61, 200, 300, 366]
 @settings(max_examples=200)
 @given(
     policy=st.sampled_from(["vip-2019", "vip-2024", "vip-marketplace"]),
+    overrides=st.sampled_from([{}, {"deactivation_after_due_days": None}]),
     moves=st.lists(
         st.tuples(st.sampled_from(MOVES), st.integers(0, 7), st.sampled_from(DAYS), st.sampled_from([0, 0, 0, 5, 40])),
         max_size=25,
     ),
 )
-def test_nothing_raises_and_the_books_balance(policy, moves):
-    world = World(policy=policy, start="2024-01-10")
+def test_nothing_raises_and_the_books_balance(policy, overrides, moves):
+    world = World(policy=policy, start="2024-01-10", overrides=overrides)
     world.invite()
     for (type_, data), which, days, earlier in moves:
         world.pass_days(days)
@@ -81,6 +85,9 @@ def test_nothing_raises_and_the_books_balance(policy, moves):
         if isinstance(outcome, Decision):
             assert [step.sequence for step in world.steps] == list(range(1, len(world.steps) + 1))
         _balance(world)
+    for message in world.messages:
+        for language in ("fr", "en"):
+            assert "None" not in TEMPLATES.render(message.template, language, message.context, world.zone).text
 
 
 def _balance(world: World) -> None:

@@ -14,7 +14,8 @@ from vipflow.delivery.render import Templates
 TEMPLATES = Templates([Path(__file__).parents[2] / "email_templates"])
 PARIS = ZoneInfo("Europe/Paris")
 LINK = "https://adobe.example/vip/join/north"
-HOLES = r"\bNone\b|\b[a-z]+_[a-z_]+\b|\b(?:order|invitation|membership)\.[a-z]+\b|(?<=\S)  |\(\s*\)|\n\n\n|[ \t]\n|[:,]\n\n?\Z"
+CODE_WORDS = r"\b[a-z]+_[a-z_]+\b|\b(?:order|invitation|membership)\.[a-z]+\b"
+HOLES = r"\bNone\b|(?<=\S)  |\(\s*\)|\n\n\n|[ \t]\n|[:,]\n\n?\Z"
 
 
 def a_late_year() -> World:
@@ -115,8 +116,8 @@ def test_every_mail_can_be_written_from_its_frozen_context(year, language):
     for message in world.messages:
         rendered = TEMPLATES.render(message.template, language, message.context, world.zone)
         assert rendered.subject, message.key
-        assert not re.search(HOLES, rendered.subject), rendered.subject
-        assert not re.search(HOLES, rendered.text), rendered.text
+        assert not re.search(f"{HOLES}|{CODE_WORDS}", rendered.subject), rendered.subject
+        assert not re.search(f"{HOLES}|{CODE_WORDS}", rendered.text), rendered.text
         if language == "fr":
             assert typography.french_faults(rendered.subject) == []
             assert typography.french_faults(rendered.text) == [], rendered.text

@@ -117,9 +117,9 @@ def invite(
     known = customers.before_inviting(
         session.installation, session.who, company=company, country=country.upper(), email=email
     )
-    for warning in known.warnings:
-        session.out.warn(warning.en)
-    if known.look_alikes:
+    if not session.out.json:  # there they stand in the answer
+        for warning in known.warnings:
+            session.out.warn(warning.en)
         _show_look_alikes(session, known.look_alikes)
     if not yes and not session.out.json and sys.stdin.isatty():
         typer.confirm(f"Invite {company}?", abort=True, err=True)

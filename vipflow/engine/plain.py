@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from vipflow.case import Addressing, Tenant, View
+import msgspec
+
+from vipflow.case import Addressing, Mailbox, Tenant, View
 from vipflow.policy import Policy
 from vipflow.workflow import Person
 
@@ -29,10 +31,14 @@ class PlainTrade:
         return {}
 
     def addressing(self, view: View, person: Person) -> Addressing | None:
-        return None
+        """From the tenant's `sender` to the person, whose key is an e-mail address; None where either is none."""
+        sender = (view.tenant.settings or {}).get("sender")
+        if not sender or "@" not in person.key:
+            return None
+        return Addressing(Mailbox(view.tenant.name, sender), None, (Mailbox(person.name, person.key),))
 
     def settings(self, row: Mapping[str, Any], team: Sequence[Mapping[str, Any]]) -> Any:
-        return None
+        return msgspec.json.decode(row["settings"])
 
     def parked_for(self, tenant: Tenant) -> timedelta:
         return timedelta(hours=72)

@@ -12,12 +12,11 @@ from vipflow.config import ConfigError, Settings, load_settings
 from vipflow.delivery.render import Templates
 from vipflow.errors import BadInput, PolicyError, VipflowError, did_you_mean
 from vipflow.machine import Workflows
-from vipflow.operations.installation import Files, load_workflow_files, workflow_problems
+from vipflow.operations.installation import Files, load_workflow_files, trade_of, workflow_problems
 from vipflow.operations.templates import template_problems
 from vipflow.policy import Number, PolicyBook
 from vipflow.vip.catalogue import Catalogue, load_catalogue
 from vipflow.vip.numbers import load_policies
-from vipflow.vip.trade import VipTrade
 
 
 class CheckReport(msgspec.Struct, frozen=True):
@@ -42,7 +41,7 @@ def check_all(config: Path | None) -> CheckReport:
     workflows = _workflows(settings, book, checked, problems)
     if workflows is not None and book is not None and catalogue is not None:
         templates = Templates(settings.folders.email_templates)
-        files = Files(settings, workflows, book, catalogue, templates, VipTrade(book, catalogue))
+        files = Files(settings, workflows, book, catalogue, templates, trade_of(workflows, book, catalogue))
         missing = [str(folder) for folder in templates.folders if not folder.is_dir()]
         faults = [f"the folder {folder} is not there" for folder in missing] or template_problems(files)
         checked["e-mail templates"] = f"{len(templates.names)} in {' and '.join(templates.languages)}"

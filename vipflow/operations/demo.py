@@ -210,7 +210,7 @@ class _Player:
             due = [at for at in (*following, upcoming.next_at()) if at is not None and at <= self.year.ends_at]
             if not due:
                 break
-            self.clock.move_to(_next_stop(max(min(due), self.clock.now())))
+            self.clock.move_to(min(_next_stop(max(min(due), self.clock.now())), self.year.ends_at))
             self.played.instants += 1
             arrived = upcoming.take(self.clock.now())
             self.watch.time("post", lambda arrived=arrived: self._post(arrived))

@@ -8,12 +8,14 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from vipflow.case import Trade
 from vipflow.clock import Clock, HostClock
 from vipflow.config import Settings
 from vipflow.delivery.render import Templates
 from vipflow.engine import Engine
+from vipflow.engine.plain import PlainTrade
 from vipflow.errors import BadInput, VipflowError, WorkflowError
 from vipflow.machine import Workflows, compile_workflow, compile_workflows
 from vipflow.operations.databases import open_existing
@@ -38,7 +40,7 @@ class Files:
     policy_book: PolicyBook
     catalogue: Catalogue
     templates: Templates
-    trade: Any
+    trade: Trade
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,17 @@ def load_files(settings: Settings) -> Files:
     catalogue = load_catalogue(*settings.folders.catalogues)
     workflows = load_workflow_files(settings.folders.workflows)
     templates = Templates(settings.folders.email_templates)
-    return Files(settings, workflows, book, catalogue, templates, VipTrade(book, catalogue))
+    return Files(settings, workflows, book, catalogue, templates, trade_of(workflows, book, catalogue))
+
+
+def trade_of(workflows: Workflows, book: PolicyBook, catalogue: Catalogue) -> Trade:
+    """The trade that the subjects' workflow names. Raises WorkflowError for one that this release does not have."""
+    name = workflows.root.trade
+    if name == "vip":
+        return VipTrade(book, catalogue)
+    if name == "plain":
+        return PlainTrade()
+    raise WorkflowError(workflows.root.name, f"there is no trade {name!r}; say \"vip\", or leave it out")
 
 
 def open_installation(

@@ -72,10 +72,11 @@ def template_problems(files: Files) -> list[str]:
 
 def facts_of(workflows: Workflows) -> dict[str, list[str]]:
     """Which facts the mails of each template are told, as the workflows declare it."""
+    common = COMMON_WORDS if workflows.root.name == "customer" else ("reference",)
     found: dict[str, list[str]] = {}
     for template, (machine, emails) in workflows.templates().items():
         told = [word for email in emails for word in email.says]
-        found[template] = sorted({*COMMON_WORDS, *machine.record_block, *told})
+        found[template] = sorted({*common, *machine.record_block, *told})
     return found
 
 

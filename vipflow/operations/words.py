@@ -6,6 +6,8 @@ from vipflow.machine import Workflows
 from vipflow.vip.events import EVENTS
 from vipflow.workflow import Text
 
+__all__ = ["EVENTS", "event_label", "state_label"]
+
 
 def state_label(workflows: Workflows, workflow: str, state: str) -> Text:
     """What people call a state; its own name where nobody said."""

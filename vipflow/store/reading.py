@@ -9,7 +9,21 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Select, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    union,
+)
 
 from vipflow.store.tables import LISTS, cases, names, subjects
 from vipflow.store.types import any_of
@@ -102,9 +116,14 @@ def count_customers(connection: Connection, tenant: int, wanted: Wanted) -> dict
     asked: dict[str, Any] = {"tenant": tenant}
     conditions = _customers(wanted._replace(list=None), asked)
     count = select(func.count()).select_from(subjects).where(*conditions)
-    columns = [count.scalar_subquery().label("all")]
-    columns += [count.where(subjects.c[f"in_{name}"]).scalar_subquery().label(name) for name in LISTS]
-    return dict(connection.execute(select(*columns), asked).one()._mapping)
+    if len(conditions) == 1:
+        columns = [count.scalar_subquery().label("all")]
+        columns += [count.where(_stands_in(name)).scalar_subquery().label(name) for name in LISTS]
+        statement: Select[Any] = select(*columns)
+    else:  # one walk through those that are left
+        sums = [func.coalesce(func.sum(case((_stands_in(name), 1), else_=0)), 0).label(name) for name in LISTS]
+        statement = select(func.count().label("all"), *sums).where(*conditions)
+    return dict(connection.execute(statement, asked).one()._mapping)
 
 
 def customer_row(connection: Connection, tenant: int, ref: str) -> Any | None:
@@ -120,11 +139,7 @@ def customers_with_email(connection: Connection, tenant: int, email: str) -> Row
     return connection.execute(_with_email, {"tenant": tenant, "email": email.lower()}).all()
 
 
-_with_email = (
-    select(*_SUMMARY)
-    .where(subjects.c.tenant == _tenant, func.lower(subjects.c.email) == bindparam("email"))
-    .order_by(subjects.c.name_folded, subjects.c.ref)
-)
+_with_email = select(*_SUMMARY).where(subjects.c.tenant == _tenant, func.lower(subjects.c.email) == bindparam("email"))
 
 
 def customers_by_ref(connection: Connection, tenant: int, refs: Sequence[str]) -> Rows:
@@ -144,24 +159,19 @@ def look_alikes(
 ) -> Rows:
     """Customers of the country with the same folded name or, where `domain` is given, an address in that domain."""
     asked = {"tenant": tenant, "country": country, "folded": folded, "domain": domain, "most": most}
-    return connection.execute(_look_alikes if domain is not None else _namesakes, asked).all()
+    rows = list(connection.execute(_namesakes, asked).all())
+    if domain is not None:
+        known = {row.ref for row in rows}
+        rows += [row for row in connection.execute(_of_domain, asked).all() if row.ref not in known]
+    return sorted(rows, key=lambda row: (str(row.name_folded), str(row.ref)))[:most]
 
 
 _of_the_country = and_(subjects.c.tenant == _tenant, subjects.c.country == bindparam("country"))
 _namesakes = (
-    select(*_SUMMARY)
-    .where(_of_the_country, subjects.c.name_folded == bindparam("folded"))
-    .order_by(subjects.c.name_folded, subjects.c.ref)
-    .limit(bindparam("most"))
+    select(*_SUMMARY).where(_of_the_country, subjects.c.name_folded == bindparam("folded")).limit(bindparam("most"))
 )
-_look_alikes = (
-    select(*_SUMMARY)
-    .where(
-        _of_the_country,
-        or_(subjects.c.name_folded == bindparam("folded"), subjects.c.email_domain == bindparam("domain")),
-    )
-    .order_by(subjects.c.name_folded, subjects.c.ref)
-    .limit(bindparam("most"))
+_of_domain = (
+    select(*_SUMMARY).where(_of_the_country, subjects.c.email_domain == bindparam("domain")).limit(bindparam("most"))
 )
 
 
@@ -178,11 +188,18 @@ _bearers = (
 )
 
 
+def _stands_in(name: str) -> ColumnElement[bool]:
+    """Said as the list's own index says it: SQLite takes `in_late = 1` for something else than `in_late`."""
+    if name not in LISTS:
+        raise ValueError(f"there is no list {name!r}")
+    return literal_column(f"subjects.in_{name}")
+
+
 def _customers(wanted: Wanted, asked: dict[str, Any]) -> list[ColumnElement[bool]]:
     """The conditions; their values go into `asked`."""
     conditions: list[ColumnElement[bool]] = [subjects.c.tenant == _tenant]
     if wanted.list is not None:
-        conditions.append(subjects.c[f"in_{wanted.list}"])
+        conditions.append(_stands_in(wanted.list))
     for name in ("owner", "segment", "invitation_state", "membership_state"):
         value = getattr(wanted, name)
         if value is not None:
@@ -267,31 +284,49 @@ def cases_page(
     connection: Connection, tenant: int, wanted: WantedCases, most: int, after: CasePlace | None = None
 ) -> Rows:
     """Up to `most` cases with name and VIP number of their customer, customer by customer in order of name."""
+    if wanted.subject is not None:
+        return _cases_of_one(connection, tenant, wanted, most, after)
+    place = after if after is not None else CasePlace("", "", "")
     asked: dict[str, Any] = {"tenant": tenant, "workflow": wanted.workflow, "most": most}
-    joined = cases.join(subjects, and_(subjects.c.tenant == cases.c.tenant, subjects.c.ref == cases.c.subject))
-    statement = (
-        select(*_CASE, subjects.c.name, subjects.c.name_folded, subjects.c.vip_number, subjects.c.owner)
-        .select_from(joined)
-        .where(subjects.c.tenant == _tenant, cases.c.workflow == bindparam("workflow"))
-    )
+    asked |= {"after": place.name, "after_subject": place.subject, "after_ref": place.ref}
+    key = tuple_(subjects.c.name_folded, subjects.c.ref, cases.c.ref)
+    behind = tuple_(bindparam("after"), bindparam("after_subject"), bindparam("after_ref"))
+    statement = _cases_with_customer.where(cases.c.workflow == bindparam("workflow"), key > behind)
     if wanted.states:
         asked["states"] = list(wanted.states)
         statement = statement.where(any_of(cases.c.state, "states"))
-    if wanted.subject is not None:
-        asked["subject"] = wanted.subject
-        statement = statement.where(cases.c.subject == bindparam("subject"))
     if wanted.owner is not None:
         asked["owner"] = wanted.owner
         statement = statement.where(subjects.c.owner == bindparam("owner"))
     if wanted.lists:
-        statement = statement.where(or_(*(subjects.c[f"in_{name}"] for name in wanted.lists)))
-    if after is not None:
-        asked |= {"after": after.name, "after_subject": after.subject, "after_ref": after.ref}
-        key = tuple_(subjects.c.name_folded, subjects.c.ref, cases.c.ref)
-        place = tuple_(bindparam("after"), bindparam("after_subject"), bindparam("after_ref"))
-        statement = statement.where(key > place)
+        members = [
+            select(subjects.c.ref).where(subjects.c.tenant == _tenant, _stands_in(each)) for each in wanted.lists
+        ]
+        statement = statement.where(cases.c.subject.in_(union(*members)))
     statement = statement.order_by(subjects.c.name_folded, subjects.c.ref, cases.c.ref).limit(bindparam("most"))
     return connection.execute(statement, asked).all()
+
+
+def _cases_of_one(connection: Connection, tenant: int, wanted: WantedCases, most: int, after: CasePlace | None) -> Rows:
+    """Of one customer: few enough to sort here."""
+    statement = _cases_with_customer.where(cases.c.subject == bindparam("subject"))
+    rows = connection.execute(statement, {"tenant": tenant, "subject": wanted.subject}).all()
+    found = [
+        row
+        for row in rows
+        if row.workflow == wanted.workflow
+        and (not wanted.states or row.state in wanted.states)
+        and (wanted.owner is None or row.owner == wanted.owner)
+        and (after is None or row.ref > after.ref)
+    ]
+    return sorted(found, key=lambda row: str(row.ref))[:most]
+
+
+_cases_with_customer = (
+    select(*_CASE, subjects.c.name, subjects.c.name_folded, subjects.c.vip_number, subjects.c.owner)
+    .select_from(cases.join(subjects, and_(subjects.c.tenant == cases.c.tenant, subjects.c.ref == cases.c.subject)))
+    .where(subjects.c.tenant == _tenant)
+)
 
 
 def cases_by_ref(connection: Connection, tenant: int, refs: Sequence[str]) -> Rows:

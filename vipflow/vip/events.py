@@ -12,6 +12,7 @@ EVENTS: Final[Mapping[str, Text]] = {
     "customer.set_recipients": Text("destinataires en copie modifiés", "notice recipients changed"),
     "customer.add_offer_type": Text("type d’offre ajouté", "offer type added"),
     "customer.note": Text("note", "note"),
+    "customer.correct": Text("correction demandée", "correction asked for"),
     "customer.record_number": Text("numéro VIP enregistré", "VIP number recorded"),
     "customer.override_policy": Text("nombres propres au client", "numbers of its own"),
     "customer.learn_of_incident": Text("incident signalé", "incident noticed"),

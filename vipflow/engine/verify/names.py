@@ -55,8 +55,8 @@ class Names:
         return matched
 
     def find_extra(self, number: int, key: str) -> None:
-        """Names that no history gave. To be asked only when their count says that there are some: each stored name costs
-        a look at the history of its case.
+        """Names that no history gave. To be asked only when their count says that there are some: each stored name
+        costs a look at the history of its case.
         """
         for row in store.all_names(self.connection, number):
             if (row.collection, row.value) not in self._names_of(number, row.case_ref, row.subject):
