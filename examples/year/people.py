@@ -60,24 +60,28 @@ class Country:
     number_first: bool = True
 
 
-_FR_FIRST = (
-    "Camille Léa Hélène François Jérôme Noémie Agnès Thaïs Loïc Anaïs Benoît Cécile Étienne Gaëlle Maël Zoé Inès Rémi "
-    "Sébastien Aurélie Béatrice Clément Delphine Éloïse Fabien Geneviève Hervé Océane Stéphane Valérie"
-).split()
-_FR_LAST = (
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split("|"))
+
+
+_FR_FIRST = _words(
+    "Camille|Léa|Hélène|François|Jérôme|Noémie|Agnès|Thaïs|Loïc|Anaïs|Benoît|Cécile|Étienne|Gaëlle|Maël|Zoé|Inès|Rémi|"
+    "Sébastien|Aurélie|Béatrice|Clément|Delphine|Éloïse|Fabien|Geneviève|Hervé|Océane|Stéphane|Valérie"
+)
+_FR_LAST = _words(
     "Lefèvre|Dupré|Le Goff|Béranger|Chauvin|d’Estienne|Fontaine|Garnier|Hébert|Marchand|N’Diaye|Ouvrard|Perrin|"
     "Quéméneur|Rousseau|Saint-Aubin|Thévenot|Vasseur|Delacroix-Moreau|Ménard|Pétillon|Bœuf|Lemaître|Guérin|Roux"
-).split("|")
-_FANCY = (
+)
+_FANCY = _words(
     "Brume|Cadence|Lisière|Méridien|Ocre|Pivoine|Ricochet|Sillage|Tempo|Vermeil|Zéphyr|Bocage|Canopée|Écume|Garance|"
     "Halo|Kaolin|Lavande|Marelle|Nacre|Orée|Plume|Quartz|Ruche|Solstice|Tamaris|Ultramarine|Volute|Aster|Belvédère|"
     "Corail|Dédale|Éclat|Futaie|Gypse|Horizon|Indigo|Jade|Lagune|Mistral"
-).split("|")
-FANCY_EN = (
+)
+FANCY_EN = _words(
     "Bramble|Cobalt|Driftwood|Ember|Foxglove|Granite|Heather|Inkwell|Juniper|Kestrel|Lantern|Marlow|Northlight|Otter|"
     "Pebble|Quill|Redfern|Saltmarsh|Thistle|Umber|Vellum|Wren|Yarrow|Alder|Beacon|Cinder|Dovetail|Elm|Fathom|Gorse|"
     "Harbour|Ironbridge|Jackdaw|Kingfisher|Larch|Moorland|Nettle|Oakum|Periwinkle|Rookery"
-).split("|")
+)
 FANCY = {"fr": _FANCY, "en": FANCY_EN}
 
 COUNTRIES: dict[str, Country] = {
@@ -86,21 +90,84 @@ COUNTRIES: dict[str, Country] = {
         "fr",
         _FR_FIRST,
         _FR_LAST,
-        ("rue de la République", "avenue Jean-Jaurès", "quai Perrache", "impasse des Tanneurs", "cours Gambetta", "allée des Érables"),
-        (("Lyon", "69003"), ("Villeurbanne", "69100"), ("Grenoble", "38000"), ("Saint-Étienne", "42000"), ("Bourg-en-Bresse", "01000"),
-         ("Annecy", "74000"), ("Paris", "75011"), ("Aix-en-Provence", "13100"), ("L’Isle-d’Abeau", "38080")),
-        ("Atelier {}", "Studio {}", "Imprimerie {} & Fils", "Agence {}", "Éditions {}", "{} Architectes", "Maison {}", "{} Communication"),
+        (
+            "rue de la République",
+            "avenue Jean-Jaurès",
+            "quai Perrache",
+            "impasse des Tanneurs",
+            "cours Gambetta",
+            "allée des Érables",
+        ),
+        (
+            ("Lyon", "69003"),
+            ("Villeurbanne", "69100"),
+            ("Grenoble", "38000"),
+            ("Saint-Étienne", "42000"),
+            ("Bourg-en-Bresse", "01000"),
+            ("Annecy", "74000"),
+            ("Paris", "75011"),
+            ("Aix-en-Provence", "13100"),
+            ("L’Isle-d’Abeau", "38080"),
+        ),
+        (
+            "Atelier {}",
+            "Studio {}",
+            "Imprimerie {} & Fils",
+            "Agence {}",
+            "Éditions {}",
+            "{} Architectes",
+            "Maison {}",
+            "{} Communication",
+        ),
         ("Mairie de Saint-{}", "Communauté de communes {}", "Syndicat des eaux {}", "Office public de l’habitat {}"),
         ("Lycée {}", "École supérieure {}", "Institut {}", "Conservatoire {}"),
     ),
     "BE": Country(
         "BE",
         "fr",
-        ("Émilie", "Thibault", "Marie-Paule", "Luc", "Anneleen", "Joris", "Wim", "Charlotte", "Aurore", "Gaëtan", "Noé", "Sien"),
-        ("Van den Broeck", "Lambrechts", "De Smet", "Dubois-Claes", "Peeters", "Wauters", "Henrard", "Lejeune", "D’Hondt", "Grégoire"),
-        ("rue du Marché aux Herbes", "chaussée d’Ixelles", "avenue Louise", "Meir", "rue Saint-Gilles", "place de l’Ange"),
-        (("Bruxelles", "1000"), ("Ixelles", "1050"), ("Liège", "4000"), ("Namur", "5000"), ("Antwerpen", "2000"), ("Gent", "9000"),
-         ("Louvain-la-Neuve", "1348")),
+        (
+            "Émilie",
+            "Thibault",
+            "Marie-Paule",
+            "Luc",
+            "Anneleen",
+            "Joris",
+            "Wim",
+            "Charlotte",
+            "Aurore",
+            "Gaëtan",
+            "Noé",
+            "Sien",
+        ),
+        (
+            "Van den Broeck",
+            "Lambrechts",
+            "De Smet",
+            "Dubois-Claes",
+            "Peeters",
+            "Wauters",
+            "Henrard",
+            "Lejeune",
+            "D’Hondt",
+            "Grégoire",
+        ),
+        (
+            "rue du Marché aux Herbes",
+            "chaussée d’Ixelles",
+            "avenue Louise",
+            "Meir",
+            "rue Saint-Gilles",
+            "place de l’Ange",
+        ),
+        (
+            ("Bruxelles", "1000"),
+            ("Ixelles", "1050"),
+            ("Liège", "4000"),
+            ("Namur", "5000"),
+            ("Antwerpen", "2000"),
+            ("Gent", "9000"),
+            ("Louvain-la-Neuve", "1348"),
+        ),
         ("Atelier {}", "{} Graphisme", "{} & Partners", "Studio {}", "Brasserie {}", "Imprimerie {}", "{} Concept"),
         ("Commune de {}", "CPAS de {}", "Intercommunale {}", "Régie {}"),
         ("Haute École {}", "Athénée {}", "Académie {}"),
@@ -156,12 +223,52 @@ COUNTRIES: dict[str, Country] = {
     "GB": Country(
         "GB",
         "en",
-        ("Imogen", "Alistair", "Priya", "Siobhán", "Rhys", "Zoë", "Callum", "Beatrix", "Kwame", "Harriet", "Dafydd", "Oluwaseun"),
-        ("Ashworth", "O’Donnell", "Patel", "Llewellyn", "Fitzgerald", "Whitby-Jones", "Okafor", "McAllister", "Thackeray", "Brontë"),
+        (
+            "Imogen",
+            "Alistair",
+            "Priya",
+            "Siobhán",
+            "Rhys",
+            "Zoë",
+            "Callum",
+            "Beatrix",
+            "Kwame",
+            "Harriet",
+            "Dafydd",
+            "Oluwaseun",
+        ),
+        (
+            "Ashworth",
+            "O’Donnell",
+            "Patel",
+            "Llewellyn",
+            "Fitzgerald",
+            "Whitby-Jones",
+            "Okafor",
+            "McAllister",
+            "Thackeray",
+            "Brontë",
+        ),
         ("Clerkenwell Road", "Deansgate", "Royal Mile", "Cowley Road", "Park Street", "Dock Street"),
-        (("London", "EC1R 5DL"), ("Manchester", "M3 4LQ"), ("Edinburgh", "EH1 1RE"), ("Oxford", "OX4 1HU"), ("Bristol", "BS1 5PB"),
-         ("Leeds", "LS10 1JF"), ("Cardiff", "CF10 1EP"), ("Croydon", "CR2 6XH")),
-        ("{} Press", "{} & Daughters", "{} Studios", "{} Architects", "The {} Agency", "{} Brewing Co.", "{} Film and Sound"),
+        (
+            ("London", "EC1R 5DL"),
+            ("Manchester", "M3 4LQ"),
+            ("Edinburgh", "EH1 1RE"),
+            ("Oxford", "OX4 1HU"),
+            ("Bristol", "BS1 5PB"),
+            ("Leeds", "LS10 1JF"),
+            ("Cardiff", "CF10 1EP"),
+            ("Croydon", "CR2 6XH"),
+        ),
+        (
+            "{} Press",
+            "{} & Daughters",
+            "{} Studios",
+            "{} Architects",
+            "The {} Agency",
+            "{} Brewing Co.",
+            "{} Film and Sound",
+        ),
         ("{} Borough Council", "{} Fire and Rescue", "{} Harbour Authority"),
         ("{} Academy", "{} Sixth Form College", "University of {}", "St {} School"),
     ),
@@ -255,7 +362,9 @@ def plain(text: str) -> str:
 class Town:
     """Founds customers, no two of which are called the same."""
 
-    def __init__(self, chance: Chance, countries: dict[str, float], owners: Sequence[str], prefix: str, letters: str | None) -> None:
+    def __init__(
+        self, chance: Chance, countries: dict[str, float], owners: Sequence[str], prefix: str, letters: str | None
+    ) -> None:
         self.chance = chance
         self.countries = countries
         self.owners = owners
@@ -281,8 +390,12 @@ class Town:
         chance = self.chance
         country = COUNTRIES[chance.weighted(self.countries)]
         segment = chance.weighted({"commercial": 74, "education": 14, "government": 12})
-        patterns = {"commercial": country.companies, "government": country.public, "education": country.schools}[segment]
-        company = chance.one_of(patterns).format(chance.one_of(FANCY["fr" if country.code in ("FR", "BE", "CH", "LU") else "en"]))
+        patterns = {"commercial": country.companies, "government": country.public, "education": country.schools}[
+            segment
+        ]
+        company = chance.one_of(patterns).format(
+            chance.one_of(FANCY["fr" if country.code in ("FR", "BE", "CH", "LU") else "en"])
+        )
         first, last = chance.one_of(country.first), chance.one_of(country.last)
         city, code = chance.one_of(country.cities)
         street, number = chance.one_of(country.streets), chance.number(1, 180)

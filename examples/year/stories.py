@@ -6,7 +6,7 @@ order is due, when licences go) are the world's, copied from what is published, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -171,6 +171,10 @@ class Teller:
         self.counts[what] = self.counts.get(what, 0) + 1
         return self.counts[what]
 
+    def adobe_number(self) -> str:
+        """A number of an order as Adobe gives it."""
+        return f"7{self.chance.number(10**8, 10**9 - 1)}"
+
     def document(self, kind: str, day: date) -> str:
         """A number as shops and bookkeepers give it: kind, day, and which of that day."""
         name = f"{self.letter}{kind}{day:%y%m%d}"
@@ -198,11 +202,19 @@ class Teller:
                     held[sku] = held.get(sku, 0) + quantity
         return {sku: quantity for sku, quantity in held.items() if quantity > 0}
 
-    def authorization(self, customer: Customer, at: datetime, lines: Lines, *, by_customer: bool = False) -> tuple[str, str]:
+    def authorization(
+        self, customer: Customer, at: datetime, lines: Lines, *, by_customer: bool = False
+    ) -> tuple[str, str]:
         """A purchase authorization; its path, and the name by which orders call it."""
         if by_customer:
             own = f"ADC-{self.chance.hexadecimal(10)}"
-            self.tell("adobe", "purchase_authorization.add", f"customers/{customer.ref}/authorizations/{own}", at, {"lines": self.lines(lines)})
+            self.tell(
+                "adobe",
+                "purchase_authorization.add",
+                f"customers/{customer.ref}/authorizations/{own}",
+                at,
+                {"lines": self.lines(lines)},
+            )
             return f"customers/{customer.ref}/authorizations/{own}", own
         own = self.document("W", at.date())
         data: dict[str, Any] = {"lines": self.lines(lines)}
@@ -215,11 +227,18 @@ class Teller:
         return path, po or own
 
     def order(
-        self, customer: Customer, at: datetime, lines: Lines, kind: str, authorization: str | None = None, *, delay: timedelta | None = None,
+        self,
+        customer: Customer,
+        at: datetime,
+        lines: Lines,
+        kind: str,
+        authorization: str | None = None,
+        *,
+        delay: timedelta | None = None,
         whole: bool = True,
     ) -> Order:
         own = self.document("C", at.date())
-        number = f"7{self.chance.number(10**8, 10**9 - 1)}"
+        number = self.adobe_number()
         said = delay is not None or self.chance.happens(75)
         data: dict[str, Any] = {"kind": kind}
         if authorization is not None:
@@ -233,7 +252,10 @@ class Teller:
         return Order(path, number, said, at, lines)
 
     def accepted(self, order: Order, days: tuple[int, int] = (0, 2), *, delay: timedelta | None = None) -> datetime:
-        at = max(self.any_time(order.at.date() + timedelta(days=self.chance.number(*days))), order.at + timedelta(hours=1, minutes=20))
+        at = max(
+            self.any_time(order.at.date() + timedelta(days=self.chance.number(*days))),
+            order.at + timedelta(hours=1, minutes=20),
+        )
         at = min(at, datetime.combine(at.date(), time(23, 30), self.zone))
         if order.said:
             self.tell("adobe", "order.accept", f"orders/{order.number}", at, delay=delay)
@@ -246,13 +268,13 @@ class Teller:
         tell: Callable[[Customer, date], date | None] = getattr(self, f"buy_{way}")
         return tell(customer, day)
 
-    def _ordered(self, customer: Customer, at: datetime, lines: Lines, name: str) -> date:
+    def ordered(self, customer: Customer, at: datetime, lines: Lines, name: str) -> date:
         order = self.order(customer, at, lines, "authorization", name)
         day = self.accepted(order).date()
         self.gains(customer, day, lines)
         return day
 
-    def _start(self, customer: Customer, day: date, *, by_customer: bool = False) -> tuple[datetime, Lines, str, str]:
+    def start(self, customer: Customer, day: date, *, by_customer: bool = False) -> tuple[datetime, Lines, str, str]:
         at = self.any_time(day) if by_customer else self.office(day)
         lines = self.some_lines(customer)
         path, name = self.authorization(customer, at, lines, by_customer=by_customer)
@@ -264,46 +286,56 @@ class Teller:
         return (0, 4) if due is None else (1, self.chance.weighted({2: 55, 6: 36, due - 2: 9}))
 
     def buy_plainly(self, customer: Customer, day: date) -> date | None:
-        at, lines, _, name = self._start(customer, day)
-        return self._ordered(customer, self.after(at, *self._soon()), lines, name)
+        at, lines, _, name = self.start(customer, day)
+        return self.ordered(customer, self.after(at, *self._soon()), lines, name)
 
     def buy_in_the_console(self, customer: Customer, day: date) -> date | None:
-        at, lines, _, name = self._start(customer, day, by_customer=True)
-        return self._ordered(customer, self.after(at, 1, 4), lines, name)
+        at, lines, _, name = self.start(customer, day, by_customer=True)
+        return self.ordered(customer, self.after(at, 1, 4), lines, name)
 
     def buy_and_pay_first(self, customer: Customer, day: date) -> date | None:
-        at, lines, path, name = self._start(customer, day)
+        at, lines, path, name = self.start(customer, day)
         paid = self.after(at, 1, 3)
         self.tell("erp", "purchase_authorization.customer_paid", path, paid)
-        return self._ordered(customer, self.after(paid, 1, 1), lines, name)
+        return self.ordered(customer, self.after(paid, 1, 1), lines, name)
 
     def buy_by_payment_alone(self, customer: Customer, day: date) -> date | None:
         """A system that reports only the payment."""
-        at, lines, path, _ = self._start(customer, day)
+        at, lines, path, _ = self.start(customer, day)
         paid = self.after(at, 2, 4)
-        self.tell("adobe", "purchase_authorization.pay", path, paid, {"order_number": f"7{self.chance.number(10**8, 10**9 - 1)}"})
+        self.tell(
+            "adobe",
+            "purchase_authorization.pay",
+            path,
+            paid,
+            {"order_number": self.adobe_number()},
+        )
         self.gains(customer, paid.date(), lines)
         return paid.date()
 
     def buy_and_cancel(self, customer: Customer, day: date) -> date | None:
-        at, _, path, _ = self._start(customer, day)
+        at, _, path, _ = self.start(customer, day)
         self.tell("shop", "purchase_authorization.cancel", path, self.after(at, 1, 3))
         return None
 
     def buy_and_cancel_too_late(self, customer: Customer, day: date) -> date | None:
-        at, lines, path, name = self._start(customer, day)
+        at, lines, path, name = self.start(customer, day)
         ordered = self.after(at, 1, 2)
-        accepted = self._ordered(customer, ordered, lines, name)
+        accepted = self.ordered(customer, ordered, lines, name)
         self.tell("shop", "purchase_authorization.cancel", path, self.after(ordered, 3, 5))
         return accepted
 
     def buy_after_a_refusal(self, customer: Customer, day: date) -> date | None:
-        at, lines, _, name = self._start(customer, day)
+        at, lines, _, name = self.start(customer, day)
         order = self.order(customer, self.after(at, 1, 2), lines, "authorization", name)
         no = order.at + timedelta(hours=20)
-        why = {"explanation": "The price list of this order is no longer valid." if self.language == "en" else "Le tarif de cette commande n’est plus valable."}
+        why = {
+            "explanation": "The price list of this order is no longer valid."
+            if self.language == "en"
+            else "Le tarif de cette commande n’est plus valable."
+        }
         self.tell("adobe", "order.refuse", f"orders/{order.number}" if order.said else order.path, no, why)
-        return self._ordered(customer, self.after(no, 2, 3), lines, name)
+        return self.ordered(customer, self.after(no, 2, 3), lines, name)
 
     def buy_from_the_wrong_list(self, customer: Customer, day: date) -> date | None:
         """A product of another segment, refused; then the right one."""
@@ -317,72 +349,83 @@ class Teller:
     # Late, and what comes of it.
 
     def _due(self, at: datetime) -> date:
-        assert self.programme.due is not None
-        return at.date() + timedelta(days=self.programme.due)
+        return at.date() + timedelta(days=self.programme.due or 0)
 
     def _deactivated(self, at: datetime) -> date:
-        assert self.programme.deactivated is not None
-        return self._due(at) + timedelta(days=self.programme.deactivated)
+        return self._due(at) + timedelta(days=self.programme.deactivated or 0)
 
     def buy_late(self, customer: Customer, day: date) -> date | None:
-        at, lines, _, name = self._start(customer, day)
-        return self._ordered(customer, self.office(self._due(at) + timedelta(days=self.chance.number(1, 6))), lines, name)
+        at, lines, _, name = self.start(customer, day)
+        return self.ordered(
+            customer, self.office(self._due(at) + timedelta(days=self.chance.number(1, 6))), lines, name
+        )
 
     def buy_late_and_ask_for_more(self, customer: Customer, day: date) -> date | None:
         """While it is late the customer asks for more, in vain; then it is reminded, pays, and asks again."""
-        at, lines, path, name = self._start(customer, day)
+        at, lines, path, name = self.start(customer, day)
         due = self._due(at)
         self.authorization(customer, self.office(due + timedelta(days=2)), self.some_lines(customer))
         self.tell("crm", "purchase_authorization.remind", path, self.office(due + timedelta(days=4)))
         self.tell("erp", "purchase_authorization.customer_paid", path, self.office(due + timedelta(days=7)))
-        accepted = self._ordered(customer, self.office(due + timedelta(days=8)), lines, name)
+        accepted = self.ordered(customer, self.office(due + timedelta(days=8)), lines, name)
         return self.buy_plainly(customer, accepted + timedelta(days=2))
 
     def buy_with_a_promise(self, customer: Customer, day: date) -> date | None:
-        at, lines, path, name = self._start(customer, day)
+        at, lines, path, name = self.start(customer, day)
         due = self._due(at)
         said = self.office(due + timedelta(days=3))
         until = said.date() + timedelta(days=5)
-        why = "La comptabilité du client a promis le virement." if self.language == "fr" else "Their accounts promised the transfer."
+        why = (
+            "La comptabilité du client a promis le virement."
+            if self.language == "fr"
+            else "Their accounts promised the transfer."
+        )
         self.tell("crm", "purchase_authorization.extend", path, said, {"until": until.isoformat()}, reason=why)
-        return self._ordered(customer, self.office(until + timedelta(days=2)), lines, name)
+        return self.ordered(customer, self.office(until + timedelta(days=2)), lines, name)
 
     def buy_with_an_extension(self, customer: Customer, day: date) -> date | None:
-        at, lines, path, name = self._start(customer, day)
+        at, lines, path, name = self.start(customer, day)
         due = self._due(at)
         granted = self.office(due + timedelta(days=2))
         new_due = granted.date() + timedelta(days=14)
         self.tell("adobe", "purchase_authorization.grant_extension", path, granted, {"due_on": new_due.isoformat()})
-        return self._ordered(customer, self.office(new_due - timedelta(days=4)), lines, name)
+        return self.ordered(customer, self.office(new_due - timedelta(days=4)), lines, name)
 
     def buy_and_learn_of_it_late(self, customer: Customer, day: date) -> date | None:
         """Paid in time, but the report reaches us when we take it for late."""
-        at, lines, path, _ = self._start(customer, day)
+        at, lines, path, _ = self.start(customer, day)
         paid = self.office(self._due(at) - timedelta(days=4))
         delay = timedelta(days=self.chance.number(9, 13), hours=3)
-        self.tell("adobe", "purchase_authorization.pay", path, paid, {"order_number": f"7{self.chance.number(10**8, 10**9 - 1)}"}, delay=delay)
+        self.tell(
+            "adobe",
+            "purchase_authorization.pay",
+            path,
+            paid,
+            {"order_number": self.adobe_number()},
+            delay=delay,
+        )
         self.gains(customer, (paid + delay).date(), lines)
         return (paid + delay).date()
 
     def buy_after_deactivation(self, customer: Customer, day: date) -> date | None:
-        at, lines, path, name = self._start(customer, day)
+        at, lines, path, name = self.start(customer, day)
         gone = self._deactivated(at)
         if self.chance.happens(70):
             self.tell("adobe", "purchase_authorization.deactivate", path, self.any_time(gone + timedelta(days=1)))
-        return self._ordered(customer, self.office(gone + timedelta(days=self.chance.number(3, 6))), lines, name)
+        return self.ordered(customer, self.office(gone + timedelta(days=self.chance.number(3, 6))), lines, name)
 
     def buy_and_be_restored(self, customer: Customer, day: date) -> date | None:
         """Adobe deactivates a pending authorization by mistake, and gives it back."""
-        at, lines, path, name = self._start(customer, day)
+        at, lines, path, name = self.start(customer, day)
         gone = self.any_time(at.date() + timedelta(days=3))
         self.tell("adobe", "purchase_authorization.deactivate", path, gone)
         back = gone + timedelta(days=2)
         self.tell("adobe", "purchase_authorization.restore", path, back)
-        return self._ordered(customer, self.after(back, 1, 2), lines, name)
+        return self.ordered(customer, self.after(back, 1, 2), lines, name)
 
     def buy_and_never_pay(self, customer: Customer, day: date) -> date | None:
         """Written off in the end."""
-        at, _, path, _ = self._start(customer, day)
+        at, _, path, _ = self.start(customer, day)
         gone = self._deactivated(at)
         self.tell("adobe", "purchase_authorization.deactivate", path, self.any_time(gone + timedelta(days=1)))
         why = "Société en liquidation." if self.language == "fr" else "The company is being wound up."
@@ -391,13 +434,13 @@ class Teller:
 
     def buy_and_take_back(self, customer: Customer, day: date) -> date | None:
         """The payment is reversed, and made again."""
-        at, lines, path, _ = self._start(customer, day)
-        number = {"order_number": f"7{self.chance.number(10**8, 10**9 - 1)}"}
+        at, lines, path, _ = self.start(customer, day)
+        number = {"order_number": self.adobe_number()}
         paid = self.after(at, 1, 2)
         self.tell("adobe", "purchase_authorization.pay", path, paid, number)
         self.tell("adobe", "purchase_authorization.reverse_payment", path, self.after(paid, 4, 5))
         again = self.after(paid, 7, 9)
-        number = {"order_number": f"7{self.chance.number(10**8, 10**9 - 1)}"}
+        number = {"order_number": self.adobe_number()}
         self.tell("adobe", "purchase_authorization.pay", path, again, number)
         self.gains(customer, again.date(), lines)
         return again.date()
@@ -405,17 +448,26 @@ class Teller:
     # On the marketplace authorizations expire.
 
     def buy_and_let_expire(self, customer: Customer, day: date) -> date | None:
-        at, lines, _, name = self._start(customer, day)
+        at, lines, _, name = self.start(customer, day)
         if self.chance.happens(40):
-            self.order(customer, self.office(at.date() + timedelta(days=9)), lines, "authorization", name)  # too late: refused
+            self.order(
+                customer, self.office(at.date() + timedelta(days=9)), lines, "authorization", name
+            )  # too late: refused
         return self.buy_plainly(customer, at.date() + timedelta(days=11)) if self.chance.happens(75) else None
 
     def buy_just_in_time(self, customer: Customer, day: date) -> date | None:
         """Paid before it expired; we learn of it afterwards."""
-        at, lines, path, _ = self._start(customer, day)
+        at, lines, path, _ = self.start(customer, day)
         paid = at + timedelta(days=6, hours=2)
         delay = timedelta(days=3, hours=5)
-        self.tell("adobe", "purchase_authorization.pay", path, paid, {"order_number": f"7{self.chance.number(10**8, 10**9 - 1)}"}, delay=delay)
+        self.tell(
+            "adobe",
+            "purchase_authorization.pay",
+            path,
+            paid,
+            {"order_number": self.adobe_number()},
+            delay=delay,
+        )
         self.gains(customer, (paid + delay).date(), lines)
         return (paid + delay).date()
 
@@ -423,7 +475,7 @@ class Teller:
 
     def buy_in_the_wrong_order(self, customer: Customer, day: date) -> date | None:
         """The bookkeeping's export is stuck for a day: Adobe's answer is here before the order is."""
-        at, lines, _, name = self._start(customer, day)
+        at, lines, _, name = self.start(customer, day)
         stuck = timedelta(hours=self.chance.number(40, 60))
         order = self.order(customer, self.after(at, 0, 2), lines, "authorization", name, delay=stuck)
         day = self.accepted(order, (0, 0)).date()
@@ -467,7 +519,11 @@ class Teller:
             self.tell("adobe", "return_request.approve", path, answered)
             self.gains(customer, answered.date(), {sku: -quantity for sku, quantity in back.items()})
         else:
-            why = "These licences were already assigned." if self.language == "en" else "Ces licences ont déjà été attribuées."
+            why = (
+                "These licences were already assigned."
+                if self.language == "en"
+                else "Ces licences ont déjà été attribuées."
+            )
             self.tell("adobe", "return_request.refuse", path, answered, {"explanation": why})
         return accepted.date()
 
@@ -490,7 +546,13 @@ class Teller:
             "and_return": 1,
         }
         if self.programme.due is not None:
-            ways |= {"late": 6, "late_and_ask_for_more": 0.8, "with_a_promise": 1.2, "with_an_extension": 0.8, "after_deactivation": 0.9}
+            ways |= {
+                "late": 6,
+                "late_and_ask_for_more": 0.8,
+                "with_a_promise": 1.2,
+                "with_an_extension": 0.8,
+                "after_deactivation": 0.9,
+            }
         else:
             ways |= {"and_let_expire": 4, "just_in_time": 1}
         if steady:
@@ -515,12 +577,16 @@ class Teller:
         closes = anniversary + timedelta(days=self.programme.closes)
         if outcome == "ended":
             if self.chance.happens(45):
-                self._come_back(customer, closes + timedelta(days=self.chance.number(8, 50)), pace)
+                self.come_back(customer, closes + timedelta(days=self.chance.number(8, 50)), pace)
             return
         self.live(customer, max(anniversary, closes) + timedelta(days=2), following, anchor, pace)
 
-    def _come_back(self, customer: Customer, day: date, pace: int) -> None:
-        accepted = self.buy(customer, day, "plainly" if customer.segment == "commercial" or self.programme.renews_by_itself else "directly")
+    def come_back(self, customer: Customer, day: date, pace: int) -> None:
+        accepted = self.buy(
+            customer,
+            day,
+            "plainly" if customer.segment == "commercial" or self.programme.renews_by_itself else "directly",
+        )
         if accepted is not None:
             self.live(customer, accepted + timedelta(days=9), later(accepted, 12), accepted.day, pace)
 
@@ -541,8 +607,17 @@ class Teller:
 
     def way_to_renew(self) -> str:
         if self.programme.renews_by_itself:
-            return self.chance.weighted({"by_itself": 66.0, "silently": 12, "not_wanted": 9, "in_full": 9, "in_part": 4})
-        ways: dict[str, float] = {"in_full": 76, "in_part": 6, "in_two_steps": 4, "not_at_all": 7, "by_report": 5, "learnt_late": 1.5}
+            return self.chance.weighted(
+                {"by_itself": 66.0, "silently": 12, "not_wanted": 9, "in_full": 9, "in_part": 4}
+            )
+        ways: dict[str, float] = {
+            "in_full": 76,
+            "in_part": 6,
+            "in_two_steps": 4,
+            "not_at_all": 7,
+            "by_report": 5,
+            "learnt_late": 1.5,
+        }
         return self.chance.weighted(ways)
 
     def _between(self, low: date, high: date) -> date:
@@ -622,7 +697,13 @@ class Teller:
         """Nobody tells us until long after."""
         if self.chance.happens(50):
             at = datetime.combine(anniversary, time(2, 30), self.zone)
-            self.tell("adobe", "membership.renew", f"customers/{customer.ref}", at, delay=timedelta(days=self.programme.closes + 5))
+            self.tell(
+                "adobe",
+                "membership.renew",
+                f"customers/{customer.ref}",
+                at,
+                delay=timedelta(days=self.programme.closes + 5),
+            )
         return "goes on"
 
     def renew_not_wanted(self, customer: Customer, opens: date, anniversary: date, closes: date) -> str:
@@ -634,8 +715,3 @@ class Teller:
 
 def in_utc(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def every_event(tellers: list[Teller]) -> Iterator[Told]:
-    for teller in tellers:
-        yield from teller.told

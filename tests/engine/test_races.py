@@ -7,7 +7,7 @@ at a time: there the others come while the first is inside.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import permutations
 from typing import Any
@@ -312,6 +312,53 @@ def test_two_batches_that_name_the_same_members_the_other_way_round_do_not_wait_
     answers = race((worlds[1], rename(refs)), (worlds[2], rename(refs[::-1])))
     assert [v.verdict for verdicts in answers for v in verdicts] == ["applied"] * 8
     _is_sound(worlds[0])
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_batch_that_learns_late_of_another_member_and_one_that_holds_it_both_come_through(
+    worlds: Sequence[World],
+) -> None:
+    """Locks are taken in key order; what is woken may lock out of it. PostgreSQL then undoes one of the two."""
+    world = worlds[0]
+    first, last = sorted(world.member(f"M{n}") for n in range(2))
+    assert world.post("rental.give_back", "rentals/T1", id="early").verdict == "parked"
+    assert world.post("rental.give_back", f"members/{first}/rentals/T1", id="hers").verdict == "parked"
+
+    def rent(w: World) -> Any:
+        return w.post("rental.rent", f"members/{last}/rentals/T1", {"tool": "saw"})
+
+    def rename(w: World) -> Any:
+        return w.post_all([w.event("member.rename", f"members/{ref}", {"name": "New"}) for ref in (first, last)])
+
+    with _second_lock_held_until_somebody_waits(worlds[1], world):
+        rented, renamed = race((worlds[1], rent), (worlds[2], rename))
+    assert [v.verdict for v in (rented, *renamed)] == ["applied"] * 3
+    assert world.row("inbox", event_id="early").verdict == "applied"
+    assert world.row("inbox", event_id="hers").verdict == "parked"
+    _is_sound(world)
+
+
+@contextmanager
+def _second_lock_held_until_somebody_waits(runner: World, watcher: World) -> Iterator[None]:
+    """Holds the second time that subjects are locked until another transaction waits for a lock."""
+    engine = runner.database._writes
+    locks = 0
+
+    def hold(_c: Any, _cursor: Any, statement: str, _p: Any, _context: Any, _m: bool) -> None:
+        nonlocal locks
+        locks += LOCK in statement and "FOR UPDATE" in statement
+        if locks != 2 or "FOR UPDATE" not in statement:
+            return
+        with watcher.database.write() as connection:
+            for _ in range(2000):
+                if connection.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one():
+                    return
+
+    event.listen(engine, "before_cursor_execute", hold)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", hold)
 
 
 def test_many_at_once_leave_a_history_without_gaps(worlds: Sequence[World]) -> None:

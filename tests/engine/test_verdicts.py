@@ -3,16 +3,21 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from tests.engine.flows import Join, Member, MemberWorkflow, joined
 from tests.engine.worlds import World, at, counted_statements
-from vipflow.engine import Verdict
+from vipflow.case import View
 from vipflow.errors import BadInput, Conflict, NotFound
+from vipflow.machine import compile_workflows
 from vipflow.references import PATTERN, reference
 from vipflow.store import tables
+from vipflow.store.database import Database
+from vipflow.workflow import REQUEST, Change, Opening, State, Text, Workflow
 
 # --- applied, refused, stale ---------------------------------------------------------------------------------------
 
@@ -118,7 +123,7 @@ def test_what_the_clock_did_never_makes_an_event_stale(world: World) -> None:
     assert (row.from_state, row.to_state, row.effective_at) == ("missing", "back", at("2025-01-15 10:00"))
 
 
-def test_text_after_the_first_edge_that_is_free_is_not_asked(world: World) -> None:
+def test_of_several_ways_the_first_that_is_free_is_taken(world: World) -> None:
     ann = world.member()
     rental = world.rental(ann)
     world.applied("rental.give_back", f"rentals/{rental}")
@@ -597,11 +602,17 @@ def test_events_wait_for_a_settled_case_in_their_order(world: World) -> None:
     assert [row.event for row in world.rows("history", subject=ann)][-3:] == ["pay", "settle_bill", "rename"]
 
 
-def test_a_guard_that_asks_for_a_case_that_is_not_there_gets_none(world: World) -> None:
+def test_a_guard_may_ask_for_a_settled_case(world: World) -> None:
     ann = world.member()
-    rental = world.rental(ann)
-    world.applied("rental.give_back", f"rentals/{rental}")
-    world.applied("bill.charge", f"members/{ann}", {"rental": rental, "amount": 3})
+    back, lost = world.rental(ann), world.rental(ann)
+    world.applied("rental.give_back", f"rentals/{back}")
+    world.advance_to("2025-01-22")
+    world.applied("rental.declare_lost", f"rentals/{lost}", reason="fell in the lake")
+    first, second = world.post_all(
+        [world.event("bill.charge", f"members/{ann}", {"rental": rental, "amount": 3}) for rental in (back, lost)]
+    )
+    assert first.verdict == "applied"
+    assert [reason.code for reason in second.reasons] == ["rental_is_lost"]
 
 
 # --- names ---------------------------------------------------------------------------------------------------------
@@ -673,6 +684,40 @@ def test_an_adopted_member_starts_where_the_dates_say_and_gets_no_mail(world: Wo
     assert world.row("subjects").tally == '{"card.expired":1}'
 
 
+def test_a_guard_of_a_new_member_that_asks_for_a_case_is_told_that_there_is_none(database: Database) -> None:
+    """Nothing of a subject that is only being opened can be missing: it has no settled cases to load."""
+    asked = []
+
+    def sponsored(_facts: None, _data: Join, view: View) -> None:
+        asked.append(view.named("R-0000-0000"))
+
+    class Sponsored(Workflow):
+        name_in_events, collection, prefix, title = "member", "members", "M", Text("membre", "member")
+        is_subject = True
+        facts = Member
+        active = State(initial=True)
+        gone = State(final=True)
+        labels = MemberWorkflow.labels
+        leave = active.to(gone)
+        openings = [Opening("join", active, data=Join, build=joined, unless=[_counted(sponsored)])]
+        changes = [Change(leave, kind=REQUEST)]
+
+    world = World(database, compile_workflows([Sponsored]))
+    assert world.post("member.join", data={"name": "Ann"}).verdict == "applied"
+    assert asked[-1] is None
+
+
+def _counted(guard: Callable[..., None]) -> Callable[..., None]:
+    """Fails in the end, where it would be asked for ever."""
+    calls = count()
+
+    def ask(facts: Any, data: Any, view: View) -> None:
+        assert next(calls) < 50, "asked again and again"
+        guard(facts, data, view)
+
+    return ask
+
+
 def test_the_tally_counts_settled_cases_and_follows_those_that_come_back(world: World) -> None:
     ann = world.member()
     rental = world.rental(ann)
@@ -723,7 +768,3 @@ def _history_row(world: World, subject: str, **changes: Any) -> dict[str, Any]:
 
 def _copy_case(world: World, ref: str, new: str) -> None:
     world.put("cases", **{**world.row("cases", ref=ref)._mapping, "ref": new, "settled": True})
-
-
-def test_the_verdict_type_is_what_the_shells_get(world: World) -> None:
-    assert isinstance(world.post("member.join", data={"name": "Ann"}), Verdict)

@@ -53,6 +53,11 @@ class Owner(Facts, frozen=True):
     visits: int = 0
     incidents: int = 0
 
+    @property
+    def initial(self) -> str:
+        """What the shop calls a box by; not a fact of its own."""
+        return self.name[0]
+
 
 class Register(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
@@ -84,7 +89,11 @@ class OwnerWorkflow(Workflow):
     is_subject = True
     facts = Owner
     on_incident = "note_incident"
-    names: ClassVar = [Name("phone", "phone", exclusive=True), Name("card", "card", exclusive=True)]
+    names: ClassVar = [
+        Name("phone", "phone", exclusive=True),
+        Name("card", "card", exclusive=True),
+        Name("initial", "initial"),
+    ]
 
     active = State(initial=True)
     gone = State()

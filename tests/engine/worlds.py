@@ -220,14 +220,6 @@ def counted_statements(database: Database) -> Iterator[Statements]:
             event.remove(engine, "before_cursor_execute", note)
 
 
-def past_without_recording(world: World) -> list[tuple[Any, ...]]:
-    """History as it was lived, without when we learned of it: what an outage must not change."""
-    return [
-        (row.case_ref, row.event, row.from_state, row.to_state, row.facts_after, row.effective_at)
-        for row in world.rows("history")
-    ]
-
-
 def opened(url: str) -> Database:
     """A database that has its tables, opened for a test: fast, and impatient."""
     return open_database(url, durability="off", patience=2.0)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vipflow.cli.acting import CustomerRef, EventId, Mine, OwnRef, Why, day_given, short_day, show_done
+from vipflow.cli.customer_import import import_members
 from vipflow.cli.options import After, Limit
-from vipflow.cli.output import BAD_INPUT, REFUSED
 from vipflow.cli.session import Session, command, group
 from vipflow.errors import BadInput
 
 if TYPE_CHECKING:
     from vipflow.operations.customer_lists import CustomerRow
-    from vipflow.operations.importing import ImportReport
 
 Company = Annotated[str, typer.Option("--company", help="The name of the company.", metavar="NAME")]
 SegmentOption = Annotated[
@@ -54,7 +50,7 @@ def add_to(app: typer.Typer) -> None:
     customer = group("customer", "Invite, take over, find and look at customers.")
     command(customer, "invite", on=True)(invite)
     command(customer, "adopt", on=True)(adopt)
-    command(customer, "import", on=True)(import_)
+    command(customer, "import", on=True)(import_members)
     command(customer, "list")(list_)
     command(customer, "show")(show)
     command(customer, "assign", on=True)(assign)
@@ -183,50 +179,6 @@ def adopt(
     done = customers.adopt(session.installation, session.who, form, reference=ref, id=id_)
     made = done.verdict.subject
     show_done(session, done, f"Took over {company}: {made}", f"See it: vipflow customer show {made}")
-
-
-def import_(
-    session: Session,
-    file: Annotated[Path, typer.Argument(help="A CSV file, a row per customer or per product.", metavar="FILE")],
-    authorizations: Annotated[
-        Path | None,
-        typer.Option("--authorizations", help="A second CSV file with what is still open.", metavar="FILE"),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what would happen.")] = False,
-    country: Annotated[
-        str | None,
-        typer.Option("--country", help="Of rows that name none: two letters.", metavar="CODE"),
-    ] = None,
-) -> None:
-    """Takes over existing members from a table that your systems export. No mail leaves; a second time changes nothing.
-
-    Columns may be named in French or English, the separator be ; , or tab, the encoding UTF-8 or Windows, dates
-    2025-03-01 or 01/03/2025. Needed are: VIP number (numéro VIP), company (société), address, postal code, city,
-    country, contact, e-mail. Read as well: segment (commercial, if left out), region, language, offer type,
-    anniversary date (date anniversaire), managed by (géré par), notice recipients, your reference. Licences stand in
-    one cell (65305156CA01A12 x 5 | Acrobat Pro for Teams x 2), or in columns product and quantity with a row per
-    product.
-
-    The file of --authorizations has a row per product too: VIP number, created on (créée le), PO number, due on,
-    ordered (oui or non), Adobe order number, product, quantity.
-    """
-    from vipflow.operations.importing import import_members
-
-    with _progress(session) as progress:
-        report = import_members(
-            session.installation,
-            session.who,
-            file,
-            authorizations=authorizations,
-            dry_run=dry_run,
-            default_country=country.upper() if country else None,
-            progress=progress,
-        )
-    _show_import(session, report)
-    if report.count("wrong"):
-        raise typer.Exit(BAD_INPUT)
-    if report.count("refused"):
-        raise typer.Exit(REFUSED)
 
 
 def list_(
@@ -472,54 +424,3 @@ def _next(row: CustomerRow, zone: Any) -> str:
     if row.next is None:
         return ""
     return f"{short_day(row.next.at.astimezone(zone).date())}: {row.next.says.en}"
-
-
-def _show_import(session: Session, report: ImportReport) -> None:
-    from vipflow.cli.output import table
-
-    out = session.out
-    if out.json:
-        out.write_json(report)
-        return
-    shown = [line for line in report.lines if line.outcome not in ("adopted", "there already") or line.problems]
-    if not report.dry_run:
-        shown = [line for line in shown if line.outcome != "would be adopted"]
-    if shown:
-        columns: dict[str, Callable[[Any], Any]] = {
-            "Line": lambda line: ", ".join(str(number) for number in line.lines),
-            "VIP number": lambda line: line.vip_number,
-            "Customer": lambda line: line.company,
-            "Outcome": lambda line: line.outcome,
-            "Why": lambda line: "\n".join([*line.problems, *(reason.says.en for reason in line.reasons)]),
-        }
-        out.console.print(table(columns, shown))
-    told = [
-        f"{report.count(outcome):,} {words}"  # type: ignore[arg-type]
-        for outcome, words in (
-            ("adopted", "taken over"),
-            ("would be adopted", "would be taken over"),
-            ("there already", "there already"),
-            ("refused", "refused"),
-            ("wrong", "to be put right"),
-        )
-        if report.count(outcome)  # type: ignore[arg-type]
-    ]
-    out.console.print(f"{report.file}: {', '.join(told) or 'no customer in it'}.", highlight=False, markup=False)
-    if report.ignored:
-        out.note(f"Columns that nothing was made of: {', '.join(report.ignored)}")
-    if report.dry_run:
-        out.note("Nothing was written. Without --dry-run it is.")
-
-
-@contextmanager
-def _progress(session: Session) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on a terminal; nothing elsewhere."""
-    if session.out.json or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Taking over", total=None)
-        yield lambda done, all_: bar.update(task, completed=done, total=all_)

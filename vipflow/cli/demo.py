@@ -31,8 +31,8 @@ def demo(
 ) -> None:
     """Plays the example year: three resellers, 300 customers, eighteen months in half a minute.
 
-    Members are imported, events arrive, the clock moves, mails are written as .eml files; nothing is sent, and nothing of
-    yours is touched. Ends with a summary and with commands to look around.
+    Members are imported, events arrive, the clock moves, mails are written as .eml files; nothing is sent, nothing of
+    yours is touched. Ends with a summary, and with commands to look around.
     """
     from vipflow.cli.output import FAULT
     from vipflow.operations.demo import fresh_folder, play, read_year, shipped_year
@@ -121,14 +121,14 @@ def _transitions(summary: Summary) -> Iterator[Sequence[tuple[str, str]]]:
 
 
 def _mails(summary: Summary) -> Iterator[Sequence[tuple[str, str]]]:
-    titles = {("contact",): "To customers", ("account_manager",): "To account managers"}
+    titles: dict[tuple[str, ...], str] = {("contact",): "To customers", ("account_manager",): "To account managers"}
     for to in dict.fromkeys(kind.to for kind in summary.mails):
         kinds = [kind for kind in summary.mails if kind.to == to]
         total = sum(kind.sent for kind in kinds)
         lines = [(titles.get(to, " and ".join(to)), f"{total:,}")]
         lines += [(kind.template.replace("_", " "), f"{kind.sent:,}") for kind in kinds]
         overtaken = sum(kind.superseded for kind in kinds)
-        lines.append(("(not sent: overtaken by something newer)", f"{overtaken:,}"))
+        lines.append(("(overtaken by something newer)", f"{overtaken:,}"))
         yield lines
 
 
@@ -192,7 +192,9 @@ def _events(summary: Summary) -> Iterator[RenderableType]:
     for answer, count in summary.answers.items():
         made.add_row(f"  {count:,}", ANSWERS.get(answer, answer.replace("_", " ")))
     for kind, count in summary.incidents.items():
-        made.add_row(f"  {count:,}", f"incident{'' if count == 1 else 's'}: {INCIDENTS.get(kind, kind.replace('_', ' '))}")
+        made.add_row(
+            f"  {count:,}", f"incident{'' if count == 1 else 's'}: {INCIDENTS.get(kind, kind.replace('_', ' '))}"
+        )
     yield made
 
 

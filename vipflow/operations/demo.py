@@ -1,4 +1,4 @@
-"""The example year, played: three resellers' eighteen months pass on a moving clock, through the same code as real ones.
+"""The example year, played: eighteen months of three resellers pass on a moving clock, through the code of real ones.
 
 `play` makes a folder afresh with a database, mails as files and the settings to look around in it. The clock jumps from
 one thing to the next: an event that arrives, a timer that falls due, a mail whose office hours begin.
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -202,7 +203,7 @@ class _Player:
     def play(self) -> None:
         for reseller in self.year.resellers:
             self._found(reseller)
-            self.watch.time("import", lambda reseller=reseller: self._adopt(reseller))
+            self.watch.time("import", partial(self._adopt, reseller))
         arrivals = sorted(self._arrivals(), key=lambda each: (each.at, each.reseller, each.number))
         upcoming = _Upcoming(arrivals)
         following = self._tick()
@@ -213,7 +214,7 @@ class _Player:
             self.clock.move_to(min(_next_stop(max(min(due), self.clock.now())), self.year.ends_at))
             self.played.instants += 1
             arrived = upcoming.take(self.clock.now())
-            self.watch.time("post", lambda arrived=arrived: self._post(arrived))
+            self.watch.time("post", partial(self._post, arrived))
             following = self._tick()
             self.progress(self.clock.now(), self.arrived)
         self.clock.move_to(self.year.ends_at)
@@ -309,4 +310,3 @@ def _next_stop(at: datetime) -> datetime:
 def _verify(installation: Installation) -> verify.Report:
     now = installation.clock.now()
     return verify.verify(installation.database, installation.workflows, installation.trade, now=now, idle_at=now)
-

@@ -187,7 +187,9 @@ def _hints(connection: Any, tenants: list[TenantRow], played: Played) -> tuple[H
         ]
     if coming is not None:
         tenant, row = coming
-        hints.append(Hint(f"vipflow next {row.ref} --reseller {tenant.key}", "what the clock will do, with which mails"))
+        hints.append(
+            Hint(f"vipflow next {row.ref} --reseller {tenant.key}", "what the clock will do, with which mails")
+        )
     if ready is not None:
         tenant, row = ready
         hints.append(Hint(f"vipflow history {row.ref} --reseller {tenant.key}", "everything that ever happened"))

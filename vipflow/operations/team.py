@@ -105,7 +105,7 @@ def change_member(
 
 
 def deactivate_member(installation: Installation, who: Who, email: str) -> Changed:
-    """Takes a member out of the team. Its customers stay its own until assigned; meanwhile an admin answers for them."""
+    """Takes a member out of the team. Its customers stay its own until assigned; an admin answers for them."""
     return _change(installation, who, email, active=False)
 
 

@@ -66,9 +66,7 @@ def tick_delivery(installation: Installation, delivery: Delivery) -> Ticked:
     return Ticked(done, faults, next_at)
 
 
-def _look(
-    installation: Installation, next_of: Callable[[Connection], datetime | None]
-) -> tuple[bool, datetime | None]:
+def _look(installation: Installation, next_of: Callable[[Connection], datetime | None]) -> tuple[bool, datetime | None]:
     """Whether something is due, and when the next thing is: a glance that disturbs nobody."""
     with installation.database.read() as connection:
         next_at = next_of(connection)

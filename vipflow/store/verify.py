@@ -70,7 +70,7 @@ _messages = (
 _names = select(names).where(names.c.tenant == _tenant, any_of(names.c.value, "values"))
 _all_names = select(names).where(names.c.tenant == _tenant)
 _rows_of_case = (
-    select(history.c.subject, history.c.workflow, history.c.from_state, history.c.facts_after, history.c.note)
+    select(history)
     .where(history.c.tenant == _tenant, history.c.case_ref == bindparam("case"))
     .order_by(history.c.sequence)
 )
@@ -239,7 +239,7 @@ def all_names(connection: Connection, tenant: int) -> Iterator[Row[Any]]:
 
 
 def rows_of_case(connection: Connection, tenant: int, case: str) -> Rows:
-    """What the history of one case says of names."""
+    """The history of one case, in order."""
     return connection.execute(_rows_of_case, {"tenant": tenant, "case": case}).all()
 
 

@@ -111,32 +111,10 @@ def fold(rows: Sequence[Any], workflows: Workflows, note: Note) -> Story:
                 )
             story.messages[key] = row
         if machine is not None:
-            for name, how in names_given(machine, row, told.after, given):
+            for name, how in _names_given(machine, story.cases[row.case_ref], told, given):
                 _merge(story.names, (*name, row.case_ref), how)
         story.last = row
     return story
-
-
-def names_given(
-    machine: Machine, row: Any, after: dict[str, Any], given: str | None
-) -> list[tuple[tuple[str, str], Given]]:
-    """The names, by collection and value, that one history row gives its case."""
-    found = []
-    if row.from_state is None:
-        if given:
-            found.append(((machine.collection, given), Given(frozenset({"sender"}), machine.is_subject)))
-        if machine.one_per_subject and not machine.is_subject:
-            found.append(((machine.collection, row.subject), Given(frozenset({"ours"}), True)))
-    for name in machine.names:
-        value = after.get(name.fact)
-        if value:
-            found.append(((machine.collection, value), Given(frozenset({name.kind}), name.exclusive)))
-    return found
-
-
-def remembered_facts(row: Any) -> tuple[dict[str, Any], str | None]:
-    """Of a history row, the facts after it that changed, and the sender's reference that it gave."""
-    return _facts(row.facts_after), _note(row.note).given if row.note else None
 
 
 def has_facts(told: Told, machine: Machine, facts: Any) -> bool:
@@ -150,6 +128,33 @@ class _Row(NamedTuple):
     after: dict[str, Any]
     timers: _Timers
     messages: list[str]
+
+
+# --- names ---------------------------------------------------------------------------------------------------------
+
+
+def _names_given(machine: Machine, case: Told, told: _Row, given: str | None) -> list[tuple[tuple[str, str], Given]]:
+    """The names, by collection and value, that one history row gives its case."""
+    found = []
+    if told.row.from_state is None:
+        if given:
+            found.append(((machine.collection, given), Given(frozenset({"sender"}), machine.is_subject)))
+        if machine.one_per_subject and not machine.is_subject:
+            found.append(((machine.collection, told.row.subject), Given(frozenset({"ours"}), True)))
+    for name in machine.names if told.after else ():
+        value = _name_among(machine, name.fact, case, told)
+        if value:
+            found.append(((machine.collection, value), Given(frozenset({name.kind}), name.exclusive)))
+    return found
+
+
+def _name_among(machine: Machine, fact: str, case: Told, told: _Row) -> Any:
+    """The name that a fact is after the row; what the row did not change is given already, and may be None here."""
+    if machine.facts.facts_version == 1 and fact in machine.facts.__struct_fields__:
+        return told.after.get(fact)
+    # A property of the facts, or a fact that was called otherwise before an upgrade.
+    decoded = (_decoded(machine, version, plain) for version, plain in case.facts)
+    return next((getattr(facts, fact, None) for facts in decoded if facts is not None), None)
 
 
 def _merge(names: dict[tuple[str, str, str], Given], key: tuple[str, str, str], how: Given) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-import msgspec
 from sqlalchemy import Connection
 
-from vipflow.engine.verify.fold import Given, names_given, remembered_facts
+from vipflow.engine.verify.fold import Given, fold
 from vipflow.engine.verify.report import Findings
 from vipflow.machine import Workflows
 from vipflow.store import verify as store
@@ -59,20 +58,11 @@ class Names:
         costs a look at the history of its case.
         """
         for row in store.all_names(self.connection, number):
-            if (row.collection, row.value) not in self._names_of(number, row.case_ref, row.subject):
-                record = f"name {row.collection}/{row.value}"
+            history = store.rows_of_case(self.connection, number, row.case_ref)
+            if (row.collection, row.value, row.case_ref) not in fold(history, self.workflows, _said_elsewhere).names:
                 problem = f"it names {row.case_ref}, and history never gave it that name"
-                self.findings.add("I4", key, row.subject, record, problem)
+                self.findings.add("I4", key, row.subject, f"name {row.collection}/{row.value}", problem)
 
-    def _names_of(self, number: int, case: str, subject: str) -> set[tuple[str, str]]:
-        found: set[tuple[str, str]] = set()
-        for row in store.rows_of_case(self.connection, number, case):
-            machine = self.workflows.get(row.workflow)
-            if machine is None or row.subject != subject:
-                continue
-            try:
-                after, given = remembered_facts(row)
-            except msgspec.MsgspecError:
-                continue  # said with the history of its customer
-            found |= {name for name, _ in names_given(machine, row, after, given)}
-        return found
+
+def _said_elsewhere(_invariant: str, _record: str, _problem: str) -> None:
+    """What is wrong with a history is said with its customer."""
