@@ -33,7 +33,7 @@ from vipflow.store.database import Database
 from vipflow.store.tables import metadata
 
 AIM = 0.2
-"""Of the limit (PERFORMANCE, Aims); 0.3 comes next."""
+"""Of the limit; 0.3 comes next."""
 
 
 @dataclass(frozen=True)

@@ -519,7 +519,7 @@ def _one_is_enough(machine: Machine) -> Reason:
     return Reason(
         "one_per_subject",
         Text(
-            f"{machine.title.fr} : il n’y en a qu’une par dossier, et elle existe déjà.",
+            f"{machine.title.fr}\u00a0: il n’y en a qu’une par dossier, et elle existe déjà.",
             f"{machine.title.en}: there is only one for each record, and it exists already.",
         ),
     )
@@ -528,13 +528,18 @@ def _one_is_enough(machine: Machine) -> Reason:
 def _not_in_this_state(machine: Machine, case: Case, event: str) -> Reason:
     label = machine.labels[case.state]
     sources = sorted({s for s, e in machine.edges if e == event}, key=machine.states.index)
-    possible_fr = ", ".join(f"« {machine.labels[s].fr} »" for s in sources)
-    possible_en = ", ".join(machine.labels[s].en for s in sources)
+    possible_fr = _either([f"«\u00a0{machine.labels[s].fr}\u00a0»" for s in sources], "ou")
+    possible_en = _either([machine.labels[s].en for s in sources], "or")
     return Reason(
         "not_in_this_state",
         Text(
-            f"{machine.title.fr} {case.ref} : « {label.fr} » ; cela n’est possible que dans l’état {possible_fr}.",
+            f"{machine.title.fr} {case.ref}\u00a0: «\u00a0{label.fr}\u00a0»\u00a0; "
+            f"cela n’est possible que dans l’état {possible_fr}.",
             f"{machine.title.en} {case.ref} is {label.en}; this is possible only when it is {possible_en}.",
         ),
         {"state": case.state, "possible_in": sources},
     )
+
+
+def _either(words: Sequence[str], conjunction: str) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {conjunction} {words[-1]}"

@@ -24,7 +24,7 @@ from vipflow.workflow import Change, Email, Facts, Name, Obstacle, OnEvent, Open
 from vipflow.workflow import State as WorkflowState
 
 DEEPEST_CHAIN = 4
-"""Follow-ups of follow-ups: more is a design that nobody can follow (ARCHITECTURE, A workflow file)."""
+"""Follow-ups of follow-ups: more is a design that nobody can follow."""
 
 # They shadow a machine's own attributes or the words python-statemachine hands to callbacks.
 RESERVED = frozenset(

@@ -62,7 +62,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a case remembers. Stored with `facts_version`; `upgrades[n]` takes the plain dict of version n+1 to
     version n+2.
 
-    Upgrades are pure and applied on read (DECISIONS 19).
+    Upgrades are pure and applied on read.
     """
 
     facts_version: ClassVar[int] = 1
@@ -272,7 +272,7 @@ class _WorkflowMeta(StateMachineMetaclass):
 
 
 class Workflow(StateMachine, metaclass=_WorkflowMeta):
-    """Base of every workflow. The attributes below are its declarations; ARCHITECTURE's example shows them together."""
+    """Base of every workflow. The attributes below are its declarations: docs/write-your-own-workflow.md has an example."""
 
     catch_errors_as_events = False
     allow_event_without_transition = False
@@ -292,7 +292,7 @@ class Workflow(StateMachine, metaclass=_WorkflowMeta):
 
     facts: ClassVar[type[Facts]]
     settled: ClassVar[Sequence[State]] = ()
-    """States whose cases are not loaded with their subject (DECISIONS 8)."""
+    """States whose cases are not loaded with their subject."""
     labels: ClassVar[Mapping[str, Text]]
     """What people call each state."""
     pins: ClassVar[Sequence[Any]] = ()

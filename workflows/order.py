@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from vipflow import INTERNAL, REPORT, Change, Name, Opening, Reason, Send, State, Text, View, Workflow
+from vipflow import INTERNAL, REPORT, Change, Name, Opening, Reason, Send, State, Text, View, Workflow, midnight
 from vipflow.vip.between import (
     FoundOrder,
     Gained,
@@ -142,7 +142,7 @@ def not_ready_for_renewal(_facts: Order | None, data: NewOrder, view: View) -> R
             f"The renewal window opens on {opens.en}.",
         ),
         {"window_opens": plain_day(case.facts.window_opens)},
-        opens_at=next((timer.due_at for timer in case.timers if timer.event == "open_window"), None),
+        opens_at=midnight(case.facts.window_opens, view.tenant.zone),
     )
 
 

@@ -183,7 +183,7 @@ def test_no_language_borrows_from_the_other(template: str):
 
 @pytest.mark.parametrize(("template", "language"), EVERY)
 def test_what_the_clock_concluded_is_never_told_as_certain(template: str, language: str):
-    """DOMAIN: « peuvent être désactivées » until a report says they are."""
+    """The clock concludes: « peuvent être désactivées » until a report says they are."""
     certain = (
         r"(?:have been|are|were|will be) deactivated" if language == "en" else r"(?:sont|ont été|seront) désactivées"
     )

@@ -133,6 +133,7 @@ class OwnerWorkflow(Workflow):
 class Repair(Facts, frozen=True):
     bicycle: str
     frame: str | None = None
+    tag: str | None = None
     ready_on: date | None = None
     reminders: int = 0
 
@@ -140,12 +141,13 @@ class Repair(Facts, frozen=True):
 class Bring(Struct, frozen=True, forbid_unknown_fields=True):
     bicycle: str
     frame: str | None = None
+    tag: str | None = None
 
 
 def taken_in(data: Bring, view: View) -> Repair:
     if data.bicycle == "cursed":
         raise RuntimeError("nobody knows how to take this in")
-    return Repair(data.bicycle, data.frame)
+    return Repair(data.bicycle, data.frame, data.tag)
 
 
 def too_many(repair: None, data: Bring, view: View) -> Reason | None:
@@ -166,7 +168,7 @@ class RepairWorkflow(Workflow):
     prefix = "R"
     title = Text("réparation", "repair")
     facts = Repair
-    names: ClassVar = [Name("frame", "frame")]
+    names: ClassVar = [Name("frame", "frame"), Name("tag", "tag", exclusive=True)]
     vocabulary = staticmethod(lambda repair, view: {"bicycle": repair.bicycle})
 
     brought = State(initial=True)

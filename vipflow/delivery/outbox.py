@@ -180,13 +180,13 @@ class Delivery:
                 reply_to=_address(addressing.reply_to) if addressing.reply_to is not None else None,
                 to=[_address(each) for each in addressing.to],
                 cc=[_address(each) for each in addressing.cc],
-                date=row.created_at,
+                date=_leaves_at(row),
                 headers={MESSAGE_HEADER: row.key},
             )
             digest = hashlib.sha256(content).hexdigest()
             recipients = tuple(recipients_of(content))
         return Parcel(
-            tenant.key, row.key, message_id(tenant.key, row.key, self.domain), recipients, content, row.created_at
+            tenant.key, row.key, message_id(tenant.key, row.key, self.domain), recipients, content, _leaves_at(row)
         ), digest
 
     def _keep_bytes(self, kept: Sequence[tuple[int, str, str, str, bytes]]) -> None:
@@ -230,6 +230,11 @@ def recipients_of(content: bytes) -> list[str]:
     """The envelope addresses of a mail that was built before."""
     mail = message_from_bytes(content)
     return [address for _, address in getaddresses([*mail.get_all("To", []), *mail.get_all("Cc", [])])]
+
+
+def _leaves_at(row: Any) -> datetime:
+    """The date of a mail: when it may leave, the same on every copy."""
+    return max(row.created_at, row.not_before)  # type: ignore[no-any-return] # rows are typed by their columns alone
 
 
 def _address(mailbox: Mailbox) -> Address:

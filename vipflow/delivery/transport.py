@@ -21,7 +21,7 @@ class Parcel:
     message_id: str
     recipients: tuple[str, ...]
     content: bytes
-    created_at: datetime
+    dated_at: datetime
 
 
 class Transport(Protocol):
@@ -40,7 +40,7 @@ class FileTransport:
 
     def path_of(self, parcel: Parcel) -> Path:
         """The file that a parcel becomes."""
-        name = f"{parcel.created_at:%Y-%m-%d-%H%M%S}-{_UNSAFE.sub('-', parcel.key)}.eml"
+        name = f"{parcel.dated_at:%Y-%m-%d-%H%M%S}-{_UNSAFE.sub('-', parcel.key)}.eml"
         return self.folder / _UNSAFE.sub("-", parcel.tenant_key) / name
 
     def send(self, parcel: Parcel) -> None:

@@ -16,7 +16,7 @@ from vipflow.engine.addresses import Found, Target, names_in, path_of, place
 from vipflow.engine.batch import ERRORS_AT_MOST, Batch, TimerFault, Work, timer_given_up, told, wakes_again
 from vipflow.engine.envelope import Envelope, Verdict, check_not_ahead, decode_data
 from vipflow.engine.pause import collection_paused
-from vipflow.engine.tenants import load_tenants
+from vipflow.engine.tenants import Tenants
 from vipflow.engine.writing import Answered, write_batch, write_timer_faults
 from vipflow.errors import BadInput, Busy, Conflict, NotFound, VipflowError
 from vipflow.machine import Workflows
@@ -56,6 +56,7 @@ class Engine:
         self.workflows = workflows
         self.trade = trade
         self.clock = clock if clock is not None else HostClock()
+        self._tenants = Tenants(trade)
         self._policies: dict[str, Policy] = {}
         self._stored: set[str] = set()
 
@@ -123,7 +124,7 @@ class Engine:
         """Fires what is due now: at most `most` timers' subjects, each with all that falls due on the way.
 
         One transaction for a tenant's subjects; where one of them makes it fail it is found by halving, and its timers
-        are tried again later, so that no subject stops the others (PROMISES 12).
+        are tried again later, so that no subject stops the others.
         """
         with self.database.read() as connection:
             due = store.due_subjects(connection, self.read_now(connection), most)
@@ -214,7 +215,7 @@ class Engine:
             rows = store.parked_too_long(connection, now, most)
             if not rows:
                 return 0
-            tenants = load_tenants(connection, self.trade, sorted({row.tenant for row in rows}))
+            tenants = self._tenants.load(connection, sorted({row.tenant for row in rows}))
             for tenant_id, tenant in tenants.items():
                 batch = Batch(connection, self.workflows, self.trade, tenant, now, {})
                 answered = []
@@ -228,13 +229,11 @@ class Engine:
 
     def batch(self, connection: Connection, tenant_id: int, now: datetime) -> Batch:
         """The working memory for one tenant within the caller's transaction."""
-        tenant = load_tenants(connection, self.trade, [tenant_id])[tenant_id]
+        tenant = self._tenants.load(connection, [tenant_id])[tenant_id]
         return Batch(connection, self.workflows, self.trade, tenant, now, dict(self._policies))
 
     def now(self, connection: Connection) -> datetime:
-        """The instant of this unit of work: a story's clock is its own, the host's gives way to the database's
-        (DECISIONS 26).
-        """
+        """The instant of this unit of work: a story's clock is its own, the host's gives way to the database's."""
         now = self.clock.now()
         if self.clock.tells_a_story:
             return now
@@ -475,9 +474,7 @@ class _Posting:
         return self._verdict(envelope, machine.kind_of(envelope.event), work, outcome)
 
     def _fire_before(self, work: Work, occurred_at: datetime) -> bool:
-        """What the clock concluded before the event happened comes first, however late both are recorded (PROMISES 7
-        and 8).
-        """
+        """What the clock concluded before the event happened comes first, however late both are recorded."""
         return self.batch.fire_due(work, min(occurred_at, self.batch.now))
 
     def _verdict(self, envelope: Envelope, kind: str, work: Work, outcome: Decision | Refusal | Stale) -> Verdict:
@@ -548,7 +545,7 @@ def _quarantined(envelope: Envelope, subject: str | None, fault: Exception) -> t
     """What an event that raised is answered, and whom it is shown to."""
     event, problem = f"{envelope.source}/{envelope.id}", told(fault)
     says = Text(
-        f"L’événement {event} n’a pas pu être traité et attend une personne : {problem}",
+        f"L’événement {event} n’a pas pu être traité et attend une personne\u00a0: {problem}",
         f"The event {event} could not be processed and waits for a person: {problem}",
     )
     verdict = Verdict(
@@ -606,7 +603,7 @@ def envelope_from_row(workflows: Workflows, row: Any) -> Envelope:
 def _taken_reason(value: str, ref: str) -> Reason:
     return Reason(
         "name_taken",
-        Text(f"« {value} » désigne déjà {ref}.", f"“{value}” already names {ref}."),
+        Text(f"«\u00a0{value}\u00a0» désigne déjà {ref}.", f"“{value}” already names {ref}."),
         {"value": value, "case": ref},
         Text(
             "Choisissez une autre référence, ou agissez sur le dossier existant.",

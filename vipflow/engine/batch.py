@@ -27,7 +27,7 @@ from vipflow.workflow import Text
 MOST_TIMERS_AT_ONCE = 500
 """Of one subject in one batch; what is left is due in the next."""
 ERRORS_AT_MOST = 5
-"""Then a timer is quarantined (PROMISES 12)."""
+"""Then a timer is quarantined."""
 FIRST_BACKOFF = timedelta(minutes=1)
 
 _decode_tally = msgspec.json.Decoder(dict[str, int]).decode
@@ -238,6 +238,9 @@ class Batch:
                 outcome: Outcome = decide_it(view)
             except NotLoaded as wanted:
                 known = work.seen.get(wanted.ref)
+                if known is None and work.is_new:  # a subject that this batch opens has no cases but those it sees
+                    view = replace(view, absent=view.absent | {wanted.ref})
+                    continue
                 if known is None:
                     work.missing = wanted.ref
                     return None
@@ -266,7 +269,7 @@ class Batch:
             case, timer = due
             try:
                 outcome = self.ask(work, lambda view, case=case, timer=timer: fire(self.workflows, case, timer, view))
-            except Exception as fault:  # one bad record stops only itself (PROMISES 12)
+            except Exception as fault:  # one bad record stops only itself
                 self._note_fault(work, case, timer, fault)
                 continue
             if outcome is None:
@@ -329,7 +332,7 @@ class Batch:
 
     def _note_taken(self, work: Work, step: Step, value: str) -> None:
         says = Text(
-            f"« {value} » désigne déjà un autre dossier ; vérifiez lequel des deux le porte vraiment.",
+            f"«\u00a0{value}\u00a0» désigne déjà un autre dossier\u00a0; vérifiez lequel des deux le porte vraiment.",
             f"“{value}” already names another record; check which of the two really bears it.",
         )
         work.incidents.append(
@@ -357,7 +360,8 @@ def wakes_again(now: datetime, errors: int) -> datetime | None:
 def timer_given_up(case: str, name: str, due_at: datetime, event: str, problem: str) -> Incident:
     """What a person is told of a timer that failed too often."""
     says = Text(
-        f"Le minuteur « {name} » de {case} a échoué {ERRORS_AT_MOST} fois et ne sera plus essayé : {problem}",
+        f"Le minuteur «\u00a0{name}\u00a0» de {case} a échoué {ERRORS_AT_MOST} fois "
+        f"et ne sera plus essayé\u00a0: {problem}",
         f"The timer “{name}” of {case} failed {ERRORS_AT_MOST} times and is not tried any more: {problem}",
     )
     return Incident("quarantined", case, event, says, f"timer:{case}/{name}/{due_at.isoformat()}/fault")

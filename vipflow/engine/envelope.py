@@ -25,7 +25,7 @@ VerdictName = Literal["applied", "refused", "stale", "parked", "quarantined"]
 
 FINAL = frozenset({"applied", "refused", "stale"})
 AHEAD = timedelta(minutes=5)
-"""How far ahead of our clock a sender's may be (DOMAIN §4)."""
+"""How far ahead of our clock a sender's may be (ours)."""
 LONGEST_LINE = 256 * 1024
 LONGEST_WORD = 240
 DEEPEST_JSON = 32

@@ -1,4 +1,4 @@
-"""A batch written down: each table once, whatever the number of events (DECISIONS 13)."""
+"""A batch written down: each table once, whatever the number of events."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def trade_of(workflows: Workflows, book: PolicyBook, catalogue: Catalogue) -> Tr
         return VipTrade(book, catalogue)
     if name == "plain":
         return PlainTrade()
-    raise WorkflowError(workflows.root.name, f"there is no trade {name!r}; say \"vip\", or leave it out")
+    raise WorkflowError(workflows.root.name, f'there is no trade {name!r}; say "vip", or leave it out')
 
 
 def open_installation(

@@ -43,6 +43,8 @@ def tick_parked(installation: Installation) -> Ticked:
     """Opens an incident for each event that has waited too long for its customer or case, which it goes on doing."""
     done = 0
     is_due, next_at = _look(installation, waiting.next_parked_expiry)
+    if is_due:
+        installation.engine.retry_parked()  # its case may have been opened beside it, by another daemon
     while is_due:
         opened = installation.engine.expire_parked()
         done += opened

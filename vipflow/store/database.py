@@ -16,7 +16,7 @@ DialectName = Literal["sqlite", "postgresql"]
 Role = Literal["writer", "reader"]
 Durability = Literal["full", "off"]
 
-PATIENCE = 5.0  # seconds that a writer waits for another before it answers busy (DECISIONS 12)
+PATIENCE = 5.0  # seconds that a writer waits for another before it answers busy
 
 
 class DatabaseUnusable(VipflowError):

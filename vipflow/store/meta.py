@@ -27,7 +27,7 @@ def set_meta(connection: Connection, key: str, value: str) -> None:
 
 
 def database_now(connection: Connection, host_now: datetime) -> datetime:
-    """The instant that counts for this unit of work (DECISIONS 26).
+    """The instant that counts for this unit of work.
 
     PostgreSQL's own clock, so that several machines agree. On SQLite `host_now`, the clock of this machine, but never
     before what `remember_now` kept: a clock that was set back does not make time repeat itself.

@@ -1,4 +1,4 @@
-"""Policies and catalogues that were ever in force, whole, each once under its content hash (DECISIONS 20)."""
+"""Policies and catalogues that were ever in force, whole, each once under its content hash."""
 
 from __future__ import annotations
 

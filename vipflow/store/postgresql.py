@@ -19,7 +19,7 @@ def engine(address: URL, label: str, patience: float, durability: Durability, *,
     """Connections that only read, each transaction of one moment, or those that write."""
     settings = {"TimeZone": "UTC", "lock_timeout": f"{patience * 1000:.0f}ms"}
     if writes:
-        # A process that stands still inside a transaction loses it, and its locks with it (PROMISES 14). That is longer
+        # A process that stands still inside a transaction loses it, and its locks with it. That is longer
         # than the 10 s after which a batch counts as stuck.
         settings["idle_in_transaction_session_timeout"] = "60s"
         # A writer finds every row by its key. Left to guess, PostgreSQL walks through whole tables while they are

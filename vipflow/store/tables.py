@@ -216,7 +216,7 @@ history = Table(
     "history",
     metadata,
     # Where a reader's cursor stands. PostgreSQL gives positions out before the commit: read below the oldest open
-    # transaction (DECISIONS 22).
+    # transaction.
     Column("position", BigInteger().with_variant(Integer, "sqlite"), Identity(), nullable=False),
     Column("tenant", Integer, nullable=False),
     Column("subject", Word, nullable=False),

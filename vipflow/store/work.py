@@ -70,8 +70,12 @@ _parked_too_long = (
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
-_some_tenants = select(tenants).where(any_of(tenants.c.id, "ids"))
-_their_teams = select(team).where(any_of(team.c.tenant, "ids")).order_by(team.c.tenant, team.c.email)
+_tenants_with_team = (
+    select(tenants, *(column.label(f"member_{column.name}") for column in team.c))
+    .select_from(tenants.outerjoin(team, team.c.tenant == tenants.c.id))
+    .where(any_of(tenants.c.id, "ids"))
+    .order_by(tenants.c.id, team.c.email)
+)
 _first_due = (
     select(timers.c.tenant, timers.c.subject, timers.c.wake_at)
     .where(timers.c.wake_at <= bindparam("now"))
@@ -153,11 +157,9 @@ def parked_too_long(connection: Connection, now: datetime, most: int) -> Rows:
     return connection.execute(_parked_too_long, {"now": now, "most": most}).all()
 
 
-def tenants_with_team(connection: Connection, ids: Sequence[int]) -> tuple[Rows, Rows]:
-    """These tenants, and everybody in their teams."""
-    return connection.execute(_some_tenants, {"ids": list(ids)}).all(), connection.execute(
-        _their_teams, {"ids": list(ids)}
-    ).all()
+def tenants_with_team(connection: Connection, ids: Sequence[int]) -> Rows:
+    """These tenants, a row for each member of their teams (columns `member_…`), or one without where there is none."""
+    return connection.execute(_tenants_with_team, {"ids": list(ids)}).all()
 
 
 def due_subjects(connection: Connection, now: datetime, most: int) -> Rows:

@@ -1,4 +1,4 @@
-"""Writing many rows at once, the one way that is fast on each database (DECISIONS 13).
+"""Writing many rows at once, the one way that is fast on each database.
 
 A statement is made once and run with plain tuples, whose order is that of its columns:
 

@@ -150,7 +150,7 @@ class Customer:
             case = self._check_case(row, story.cases.get(ref))
             if case is not None:
                 found[ref] = case
-        return {ref: found[ref] for ref in (*story.cases, *found) if ref in found}
+        return found
 
     def _check_case(self, row: Any, told: Told | None) -> Case | None:
         record = f"case {row.ref}"
@@ -294,7 +294,8 @@ class Customer:
         self._check_tally()
         if self.tenant is None or story.last is None:
             return
-        live = {ref: case for ref, case in found.items() if case.state not in self.workflows[case.workflow].settled}
+        oldest_first = sorted(found.values(), key=lambda case: (case.opened_at, case.ref))
+        live = {case.ref: case for case in oldest_first if case.state not in self.workflows[case.workflow].settled}
         last = story.last
         view = View(
             tenant=self.tenant,

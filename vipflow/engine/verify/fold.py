@@ -53,7 +53,7 @@ class Told:
 
 @dataclass
 class Story:
-    """All that the history of one customer implies. `cases` in the order in which they were opened."""
+    """All that the history of one customer implies."""
 
     cases: dict[str, Told] = field(default_factory=dict)
     messages: dict[str, Any] = field(default_factory=dict)
