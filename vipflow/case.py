@@ -163,7 +163,10 @@ class View(msgspec.Struct, frozen=True):
 
     def of(self, workflow: str) -> Iterator[Case]:
         """The loaded cases of a workflow, oldest first: all live ones, and settled ones that were asked for."""
-        return (case for case in self.cases.values() if case.workflow == workflow)
+        found = [case for case in self.cases.values() if case.workflow == workflow]
+        if len(found) > 1:
+            found.sort(key=lambda case: (case.opened_at, case.ref))
+        return iter(found)
 
     def only(self, workflow: str) -> Case | None:
         """The one live case of a workflow that has one per subject."""

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from people import Customer
 from resellers import RESELLERS
-from stories import END, START, in_utc
+from telling import END, START, in_utc
 from year import Member, Year
 
 COUNTRIES_IN_FRENCH = {

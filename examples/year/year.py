@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from people import Chance, Customer, Town, plain
 from resellers import Reseller
-from stories import DIRECT, END, PROGRAMMES, START, Lines, Teller, Told, later
+from stories import Storyteller
+from telling import DIRECT, END, PROGRAMMES, START, Lines, Told, later
 
 MEMBERS, INVITED = 60, 40
 
@@ -44,7 +45,7 @@ class Year:
         self.reseller = reseller
         self.chance = Chance(f"vipflow example year, {reseller.key}")
         self.zone = ZoneInfo(reseller.zone)
-        self.teller = Teller(
+        self.teller = Storyteller(
             self.chance,
             reseller.domain,
             self.zone,

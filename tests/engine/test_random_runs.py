@@ -156,7 +156,6 @@ def workshop(database: Database) -> World:
     return world
 
 
-@pytest.mark.xfail(reason="a woken event that waits again is written as if it were new")
 def test_events_that_waited_do_not_keep_from_opening_what_they_waited_for(workshop: World) -> None:
     assert workshop.post("repair.bring", "owners/cid/repairs/job1", {"bicycle": "red"}, id="b").verdict == "parked"
     assert workshop.post("repair.finish", "owners/cid/repairs/job1", id="a").verdict == "parked"  # woken before "b"
@@ -166,7 +165,6 @@ def test_events_that_waited_do_not_keep_from_opening_what_they_waited_for(worksh
     assert_sound(workshop)
 
 
-@pytest.mark.xfail(reason="only names that an event's own data hold under the fact's own name are looked up")
 def test_a_name_that_a_follow_up_gives_and_another_bears_is_told_not_quarantined(workshop: World) -> None:
     workshop.applied("club.join", "owners/ann", {"card": "K-1"})
 
@@ -175,14 +173,12 @@ def test_a_name_that_a_follow_up_gives_and_another_bears_is_told_not_quarantined
     assert_sound(workshop)
 
 
-@pytest.mark.xfail(reason="only names that an event's own data hold under the fact's own name are looked up")
 def test_a_case_may_take_a_name_again_that_it_bore_before(workshop: World) -> None:
     for card in ("K-1", "K-2", "K-1"):
         assert workshop.post("club.join", "owners/ann", {"card": card}).verdict == "applied"
     assert_sound(workshop)
 
 
-@pytest.mark.xfail(reason="cause is source and id with a slash between, and both may hold slashes")
 @pytest.mark.parametrize(("one", "other"), [(("shop/eu", "1"), ("shop", "eu/1")), (("shop", "1"), ("shop", "1/0"))])
 def test_two_events_never_have_one_cause(workshop: World, one: tuple[str, str], other: tuple[str, str]) -> None:
     for name, (source, id) in (("cid", one), ("dan", other)):
@@ -192,7 +188,6 @@ def test_two_events_never_have_one_cause(workshop: World, one: tuple[str, str], 
     assert_sound(workshop)
 
 
-@pytest.mark.xfail(reason="a value that names the case already is not given once more, exclusive or not")
 def test_a_name_stays_exclusive_where_the_sender_calls_the_case_so_too(workshop: World) -> None:
     workshop.applied("repair.bring", "owners/ann/repairs/T-1", {"bicycle": "red", "tag": "T-1"})
 
@@ -200,9 +195,6 @@ def test_a_name_stays_exclusive_where_the_sender_calls_the_case_so_too(workshop:
     assert_sound(workshop)
 
 
-@pytest.mark.xfail(
-    reason="live cases come in whatever order the database has them", strict=False
-)  # SQLite: as inserted
 def test_views_show_the_oldest_case_first_whatever_happened_to_it_since(workshop: World) -> None:
     seen: list[list[str]] = []
 

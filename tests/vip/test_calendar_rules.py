@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from vipflow.days import local_day, midnight
 from vipflow.policy import Policy
 from vipflow.vip.calendar import (
     add_months,
@@ -17,9 +18,7 @@ from vipflow.vip.calendar import (
     discount_level,
     first_anniversary,
     invitation_expires_from,
-    local_day,
     middle_of_window,
-    midnight,
     next_anniversary,
     next_office_instant,
     remaining_after_return,

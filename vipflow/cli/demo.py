@@ -29,7 +29,7 @@ def demo(
         Path, typer.Option("--folder", help="Where it is played; made anew each time.", metavar="FOLDER")
     ] = Path("var/demo"),
 ) -> None:
-    """Plays the example year: three resellers, 300 customers, eighteen months in half a minute.
+    """Plays the example year: three resellers, 300 customers, eighteen months in less than a minute.
 
     Members are imported, events arrive, the clock moves, mails are written as .eml files; nothing is sent, nothing of
     yours is touched. Ends with a summary, and with commands to look around.

@@ -250,6 +250,7 @@ class Engine:
 
     def _write(self, batch: Batch, answered: list[Answered]) -> None:
         pinned = {w.seen[ref].policy for w in batch.works.values() if w.steps for ref in w.seen}
+        batch.settle_names()
         new = {id_: batch.policies[id_].to_json() for id_ in pinned - self._stored}
         write_batch(batch, answered, new)
 
@@ -421,11 +422,14 @@ class _Posting:
         batch = self.batch
         while batch.announced:
             fresh, batch.announced = sorted(batch.announced), set()
-            here = [(a.envelope, a.received_at) for a in self.parked.values() if a.verdict.waiting_for in fresh]
+            here = [
+                (a.envelope, a.received_at, a.known) for a in self.parked.values() if a.verdict.waiting_for in fresh
+            ]
             rows = store.parked_for(batch.connection, batch.tenant.id, fresh)
             waiting = [(envelope_from_row(self.workflows, row), row.received_at, True) for row in rows]
             self.waiting.update({(row.source, row.event_id): row.waiting_for for row in rows})
-            waiting += [(envelope, received_at, False) for envelope, received_at in here]
+            in_hand = {(envelope.source, envelope.id) for envelope, _, _ in here}
+            waiting = [each for each in waiting if (each[0].source, each[0].id) not in in_hand] + here
             if not waiting:
                 continue
             for envelope, _, _ in waiting:

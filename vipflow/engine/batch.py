@@ -91,8 +91,8 @@ class Batch:
         self.policies = policies
         self.directory = Directory()
         self.works: dict[str, Work] = {}
-        self.new_names: list[tuple[str, str, Found, str, bool]] = []
-        """(collection, value, case, kind, exclusive) that this batch gives."""
+        self.new_names: dict[tuple[str, str, str], tuple[Found, str, bool]] = {}
+        """Names that this batch gives: (collection, value, reference) → case, kind, exclusive."""
         self.announced: set[str] = set()
         """`collection/value` of everything that can be called since this batch, for events that wait for it."""
         self.strangers: list[tuple[str | None, Incident]] = []
@@ -327,24 +327,42 @@ class Batch:
                     other.ref != found.ref for other in self.directory.find(machine.collection, value)
                 ):
                     exclusive = False
-                    self._note_taken(work, step, value)
+                    self._note_taken(found, value)
                 self._give(machine.collection, value, found, name.kind, exclusive=exclusive)
 
-    def _note_taken(self, work: Work, step: Step, value: str) -> None:
+    def _note_taken(self, found: Found, value: str) -> None:
         says = Text(
             f"«\u00a0{value}\u00a0» désigne déjà un autre dossier\u00a0; vérifiez lequel des deux le porte vraiment.",
             f"“{value}” already names another record; check which of the two really bears it.",
         )
-        work.incidents.append(
-            Incident("name_taken", step.after.ref, f"{step.after.workflow}.{step.event}", says, f"{step.cause}/name")
-        )
+        cause = f"name:{found.ref}/{value}"
+        self.strangers.append((found.subject, Incident("name_taken", found.ref, f"{found.workflow}.name", says, cause)))
 
     def _give(self, collection: str, value: str, found: Found, kind: str, *, exclusive: bool) -> None:
-        known = {f.ref for f in self.directory.find(collection, value)}
         self.directory.add(collection, value, found)
         self.announced.add(f"{collection}/{value}")
-        if found.ref not in known:
-            self.new_names.append((collection, value, found, kind, exclusive))
+        key = (collection, value, found.ref)
+        before = self.new_names.get(key)
+        self.new_names[key] = (found, kind, exclusive or (before is not None and before[2]))
+
+    def settle_names(self) -> None:
+        """Compares the names given with what the database has: those a case bears already are not written again, and an
+        exclusive one that another case bears is shared, and shown to a person. One statement.
+        """
+        if not self.new_names:
+            return
+        values = sorted({value for _, value, _ in self.new_names})
+        bearers: dict[tuple[str, str], set[str]] = {}
+        for row in store.named(self.connection, self.tenant.id, values):
+            bearers.setdefault((row.collection, row.value), set()).add(row.case_ref)
+        for (collection, value, ref), (found, kind, exclusive) in list(self.new_names.items()):
+            others = bearers.get((collection, value), set())
+            if ref in others:
+                del self.new_names[collection, value, ref]
+            elif others and exclusive:
+                self.new_names[collection, value, ref] = (found, kind, False)
+                if kind != "sender":
+                    self._note_taken(found, value)
 
 
 def told(fault: BaseException) -> str:

@@ -78,7 +78,20 @@ class Envelope(msgspec.Struct, frozen=True):
 
     @property
     def cause(self) -> str:
-        return f"event:{self.source}/{self.id}"
+        return event_cause(self.source, self.id)
+
+
+def event_cause(source: str, event_id: str) -> str:
+    """What history calls the cause of an event's own step. Slashes inside the two are escaped: no two share one.
+
+    >>> event_cause("shop/eu", "1"), event_cause("shop", "eu/1")
+    ('event:shop%2Feu/1', 'event:shop/eu%2F1')
+    """
+    return f"event:{_escaped(source)}/{_escaped(event_id)}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("/", "%2F")
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -173,13 +173,10 @@ def write_batch(batch: Batch, answered: list[Answered], new_policies: Mapping[st
     _write_timers(batch)
     _remember.run(connection, [row for work in touched for row in _history_rows(batch, work)])
     _queue.run(connection, [row for work in touched for row in _message_rows(batch, work)])
-    _name.run(
-        connection,
-        [
-            (tenant, collection, value, f.ref, f.subject, kind, exclusive)
-            for collection, value, f, kind, exclusive in batch.new_names
-        ],
-    )
+    names = [
+        (tenant, c, value, ref, f.subject, kind, excl) for (c, value, ref), (f, kind, excl) in batch.new_names.items()
+    ]
+    _name.run(connection, names)
     _report.run(connection, [_incident_row(batch, subject, incident) for subject, incident in _incidents(batch)])
     _receive.run(connection, [_inbox_row(tenant, a) for a in answered if not a.known])
     _settle_verdicts.run(connection, [_verdict_row(tenant, a) for a in answered if a.known])

@@ -52,6 +52,8 @@ class NeedsData(Exception):
 
 class _Unknown:
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # inspect and doctest probe for such names on everything they meet
+            raise AttributeError(name)
         raise NeedsData(name)
 
 

@@ -133,7 +133,7 @@ def summarize(installation: Installation, played: Played) -> Summary:
         records_checked=report.history if report else 0,
         settings=_here(installation.settings.file),
         mail_folder=_here(folder) or folder,
-        a_mail=_here(next(iter(sorted(folder.glob("*/*payment_overdue*.eml"))), None)),
+        a_mail=_here(max(folder.glob(f"{tenants[0].key}/*payment_overdue*.eml"), default=None)),
         hints=hints,
     )
 

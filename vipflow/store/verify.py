@@ -88,9 +88,16 @@ _bodies = select(
     messages.c.message_id,
     messages.c.body,
 ).where(messages.c.body.is_not(None))
+
+
+def _escaped(column: Any) -> Any:
+    """As the engine escapes a source and an id inside a cause."""
+    return func.replace(func.replace(column, "%", "%25"), "/", "%2F")
+
+
 _own_row = and_(
     history.c.tenant == inbox.c.tenant,
-    history.c.cause == literal("event:") + inbox.c.source + literal("/") + inbox.c.event_id,
+    history.c.cause == literal("event:") + _escaped(inbox.c.source) + literal("/") + _escaped(inbox.c.event_id),
     history.c.source == inbox.c.source,
     history.c.event_id == inbox.c.event_id,
 )

@@ -12,6 +12,7 @@ import msgspec
 
 from vipflow.case import CLOCK, Actor, Case, DueTimer, Tenant, View
 from vipflow.decide import next_timer
+from vipflow.engine.envelope import event_cause
 from vipflow.engine.verify.fold import Story, Told, fold, has_facts
 from vipflow.engine.verify.report import Findings
 from vipflow.engine.writing import SUMMARY
@@ -118,7 +119,7 @@ class Customer:
             if row.cause.startswith("event:"):
                 self._note("I3", record, f"its cause is {row.cause!r}, and it does not say which event that is")
             return
-        own = f"event:{row.source}/{row.event_id}"
+        own = event_cause(row.source, row.event_id)
         if row.cause != own and not row.cause.startswith(f"{own}/"):
             self._note("I3", record, f"its cause {row.cause!r} is not its event {row.source}/{row.event_id}")
         if row.inbox_verdict is None:
