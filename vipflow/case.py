@@ -92,7 +92,10 @@ class Trade(Protocol):
         """The policy that a case opened at `view.at` pins."""
 
     def summary(self, view: View) -> Mapping[str, Any]:
-        """What lists need to know of the subject, by column."""
+        """What lists need to know of the subject, by column.
+
+        Name, e-mail, domain, country, VIP number, segment and owner follow from the subject's own facts alone.
+        """
 
     def common_words(self, view: View, person: Person) -> Mapping[str, Any]:
         """What every mail says, whatever it is about."""
@@ -170,7 +173,10 @@ class View(msgspec.Struct, frozen=True):
 
     def only(self, workflow: str) -> Case | None:
         """The one live case of a workflow that has one per subject."""
-        return next(self.of(workflow), None)
+        for case in self.cases.values():
+            if case.workflow == workflow:
+                return case
+        return None
 
 
 class Event(msgspec.Struct, frozen=True):

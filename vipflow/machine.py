@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,7 +21,21 @@ from vipflow.case import Case
 from vipflow.days import midnight
 from vipflow.errors import WorkflowError
 from vipflow.policy import Policy, resolve
-from vipflow.workflow import Change, Email, Facts, Name, Obstacle, OnEvent, Opening, Send, Text, Timer, When, Workflow
+from vipflow.workflow import (
+    INTERNAL,
+    Change,
+    Email,
+    Facts,
+    Name,
+    Obstacle,
+    OnEvent,
+    Opening,
+    Send,
+    Text,
+    Timer,
+    When,
+    Workflow,
+)
 from vipflow.workflow import State as WorkflowState
 
 DEEPEST_CHAIN = 4
@@ -87,6 +102,8 @@ class BoundTimer:
     days: tuple[int, ...]
     first: int | None
     reminder: bool
+    steps: tuple[timedelta, ...]
+    """`days` with their sign, earliest first."""
 
     def due_after(self, case: Case, policy: Policy, zone: ZoneInfo, later_than: datetime | None) -> datetime | None:
         """The first due instant later than `later_than` (the first at all for None); None where there is none."""
@@ -114,11 +131,8 @@ class BoundTimer:
         base = getattr(facts, when.fact) if when.fact else None
         if base is None:
             return
-        for days in sorted(when.sign * n for n in self.days):
-            if isinstance(base, datetime):
-                yield base + timedelta(days=days)
-            else:
-                yield midnight(base + timedelta(days=days), zone)
+        for step in self.steps:
+            yield base + step if isinstance(base, datetime) else midnight(base + step, zone)
 
     def _next_beat(self, since: datetime, zone: ZoneInfo, later_than: datetime | None) -> datetime:
         """Beats keep the local time of day of `since` across clock changes."""
@@ -211,6 +225,13 @@ class Workflows:
 
     def __iter__(self) -> Iterator[Machine]:
         return iter(self.machines.values())
+
+    @cached_property
+    def from_outside(self) -> frozenset[str]:
+        """The types of all events that may be posted: the others only the engine sends."""
+        return frozenset(
+            f"{m.name}.{event}" for m in self for event in (*m.openings, *m.changes) if m.kind_of(event) != INTERNAL
+        )
 
     def get(self, name: str) -> Machine | None:
         return self.machines.get(name)
@@ -564,7 +585,8 @@ def _bind(timer: tuple[str, When, bool], policy: Policy) -> BoundTimer:
     raw = resolve(when.days, policy)
     days: tuple[int, ...] = tuple(raw) if isinstance(raw, (list, tuple)) else (raw,)
     first = resolve(when.first, policy) if when.first is not None else None
-    return BoundTimer(f"{event} {_rule_name(when, days)}", event, when, days, first, reminder)
+    steps = tuple(timedelta(days=n) for n in sorted(when.sign * n for n in days))
+    return BoundTimer(f"{event} {_rule_name(when, days)}", event, when, days, first, reminder, steps)
 
 
 def _one_name(one: When, other: When) -> bool:

@@ -140,26 +140,27 @@ class Batch:
         subject_of: dict[str, str] = {}
         cases: dict[str, dict[str, Case]] = {ref: {} for ref in held}
         armed = store.timers_of(self.connection, self.tenant.id, held)
-        for row in armed:
-            timers.setdefault(row.case_ref, []).append(DueTimer(row.name, row.event, row.due_at))
+        # Rows taken apart: asking each for its columns by name costs as much as reading them.
+        for case_ref, name, event, due_at, _, _ in armed:
+            timers.setdefault(case_ref, []).append(DueTimer(name, event, due_at))
         for row in store.live_cases(self.connection, self.tenant.id, held):
-            subject_of[row.ref] = row.subject
-            cases[row.subject][row.ref] = self._case(row, timers.get(row.ref, ()))
-        for row in armed:
-            if row.errors:
-                subject = subject_of[row.case_ref]
-                errors.setdefault(subject, {})[row.case_ref, row.name] = row.errors
-            if row.wake_at is None or row.wake_at > max(self.now, row.due_at):
-                sleeping.setdefault(subject_of[row.case_ref], set()).add((row.case_ref, row.name))
+            ref, subject = row[:2]
+            subject_of[ref] = subject
+            cases[subject][ref] = self._case(row, timers.get(ref, ()))
+        for case_ref, name, _, due_at, wake_at, failures in armed:
+            if failures:
+                errors.setdefault(subject_of[case_ref], {})[case_ref, name] = failures
+            if wake_at is None or wake_at > max(self.now, due_at):
+                sleeping.setdefault(subject_of[case_ref], set()).add((case_ref, name))
         self._load_policies({case.policy for of_subject in cases.values() for case in of_subject.values()})
-        for row in rows:
-            mine = cases[row.ref]
-            self.works[row.ref] = Work(
-                self._view(row.ref, mine, row.sequence, _decode_tally(row.tally)),
+        for ref, sequence, tally in rows:
+            mine = cases[ref]
+            self.works[ref] = Work(
+                self._view(ref, mine, sequence, _decode_tally(tally)),
                 False,
                 dict(mine),
-                errors.get(row.ref, {}),
-                sleeping.get(row.ref, set()),
+                errors.get(ref, {}),
+                sleeping.get(ref, set()),
                 seen=dict(mine),
             )
 
@@ -202,11 +203,9 @@ class Batch:
         self._load_policies({case.policy for work in self.works.values() for case in work.loaded.values()})
 
     def _case(self, row: Any, timers: Iterable[DueTimer]) -> Case:
-        machine = self.workflows[row.workflow]
-        facts = decode_facts(machine.facts, row.facts, row.facts_version)
-        return Case(
-            row.ref, row.workflow, row.state, facts, row.policy, row.since, row.opened_at, row.version, tuple(timers)
-        )
+        ref, _, workflow, state, text, facts_version, policy, since, opened_at, version = row
+        facts = decode_facts(self.workflows[workflow].facts, text, facts_version)
+        return Case(ref, workflow, state, facts, policy, since, opened_at, version, tuple(timers))
 
     def _view(self, ref: str, cases: Mapping[str, Case], sequence: int, tally: Mapping[str, int]) -> View:
         return View(

@@ -31,6 +31,7 @@ LONGEST_WORD = 240
 DEEPEST_JSON = 32
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_TELLTALE = re.compile(r"[\\\x7f\ud800-\udfff]")
 _ATTRIBUTE = re.compile(r"^[a-z0-9]{1,64}$")
 _KNOWN = frozenset(
     {
@@ -119,7 +120,17 @@ def read_envelope(line: str | bytes, workflows: Workflows, *, default_source: st
             f"it is {len(line):,} bytes long",
             f"an event has at most {LONGEST_LINE:,}; send fewer lines in it",
         )
-    return envelope_of(strict_json(line), workflows, default_source=default_source)
+    given = strict_json(line)
+    if _escapes(line):
+        check_text(given, "the event")
+    return _envelope(given, workflows, default_source, None)
+
+
+def _escapes(line: str | bytes) -> bool:
+    """Whether a text in this JSON may hold a character that `check_text` refuses: JSON itself refuses controls as they
+    are, and knows them only with a backslash.
+    """
+    return b"\\" in line or b"\x7f" in line if isinstance(line, bytes) else _TELLTALE.search(line) is not None
 
 
 def strict_json(text: str | bytes) -> Any:
@@ -185,11 +196,15 @@ def envelope_of(
     given: Any, workflows: Workflows, *, default_source: str | None = None, actor: Actor | None = None
 ) -> Envelope:
     """An already decoded CloudEvent as an envelope; raises BadInput."""
+    check_text(given, "the event")
+    return _envelope(given, workflows, default_source, actor)
+
+
+def _envelope(given: Any, workflows: Workflows, default_source: str | None, actor: Actor | None) -> Envelope:
     if not isinstance(given, Mapping):
         raise BadInput(
             "the event", "it is not a JSON object", 'write {"specversion": "1.0", "type": …, "source": …, "id": …, …}'
         )
-    check_text(given, "the event")
     _check_attributes(given)
     source = _word(given, "source", default_source)
     event_id = _word(given, "id", None)
@@ -278,15 +293,14 @@ def _word(given: Mapping[str, Any], key: str, default: str | None) -> str:
 def _machine_of(event_type: str, workflows: Workflows, what: str) -> Machine:
     workflow, _, name = event_type.partition(".")
     machine = workflows.get(workflow)
-    outside = [f"{m.name}.{n}" for m in workflows for n in (*m.openings, *m.changes) if m.kind_of(n) != "internal"]
-    if machine is None or event_type not in outside:
+    if machine is None or event_type not in workflows.from_outside:
         if machine is not None and machine.knows(name):
             raise BadInput(
                 what, f"{event_type} is sent by the engine itself", "post what happened; the engine does the rest"
             )
         raise BadInput(
             what,
-            f"there is no event type {event_type!r}{did_you_mean(event_type, outside)}",
+            f"there is no event type {event_type!r}{did_you_mean(event_type, workflows.from_outside)}",
             "`vipflow workflow list` shows all",
         )
     return machine

@@ -18,16 +18,10 @@ from vipflow.store import tables
 from vipflow.store.policies import PolicyRow, keep_policy
 from vipflow.store.writes import Delete, Insert, InsertAbsent, Update
 
-SUMMARY = [
-    "name",
-    "name_folded",
-    "email",
-    "email_domain",
-    "country",
-    "vip_number",
-    "segment",
+PORTRAIT = ["name", "name_folded", "email", "email_domain", "country", "vip_number", "segment", "owner"]
+"""Columns of the summary that follow from the subject's own facts alone: written only when those change."""
+STANDING = [
     "anniversary",
-    "owner",
     "invitation_state",
     "membership_state",
     "pending_count",
@@ -41,6 +35,7 @@ SUMMARY = [
     "next_due",
     "next_event",
 ]
+SUMMARY = [*PORTRAIT, *STANDING]
 _EMPTY: Mapping[str, Any] = {
     "name": "",
     "name_folded": "",
@@ -120,6 +115,7 @@ _VERDICT = ["verdict", "reasons", "body", "waiting_for", "expires_at", "case_ref
 
 _open_subjects = Insert(tables.subjects, ["tenant", "ref", "workflow", "sequence", "tally", "opened_at", *SUMMARY])
 _update_subjects = Update(tables.subjects, key=["tenant", "ref"], set=["sequence", "tally", *SUMMARY])
+_update_standing = Update(tables.subjects, key=["tenant", "ref"], set=["sequence", "tally", *STANDING])
 _open_cases = Insert(tables.cases, ["tenant", "ref", *_CASE])
 _update_cases = Update(
     tables.cases,
@@ -159,16 +155,19 @@ def write_batch(batch: Batch, answered: list[Answered], new_policies: Mapping[st
         for id_, body in new_policies.items():
             keep_policy(connection, PolicyRow(id_, id_.partition("@")[0], body))
     touched = [w for w in batch.works.values() if w.steps]
-    opened, changed = [], []
+    opened, changed, moved = [], [], []
     for work in touched:
-        row = _subject_row(batch, work)
         if work.is_new:
+            row = _subject_row(batch, work, SUMMARY)
             opened_at = work.seen[work.ref].opened_at
             opened.append((tenant, work.ref, batch.workflows.subject_workflow, *row[:2], opened_at, *row[2:]))
+        elif _subject_stands(work):
+            moved.append((tenant, work.ref, *_subject_row(batch, work, STANDING)))
         else:
-            changed.append((tenant, work.ref, *row))
+            changed.append((tenant, work.ref, *_subject_row(batch, work, SUMMARY)))
     _open_subjects.run(connection, opened)
     _update_subjects.run(connection, changed)
+    _update_standing.run(connection, moved)
     _write_cases(batch, touched)
     _write_timers(batch)
     _remember.run(connection, [row for work in touched for row in _history_rows(batch, work)])
@@ -182,13 +181,18 @@ def write_batch(batch: Batch, answered: list[Answered], new_policies: Mapping[st
     _settle_verdicts.run(connection, [_verdict_row(tenant, a) for a in answered if a.known])
 
 
-def _subject_row(batch: Batch, work: Work) -> tuple[Any, ...]:
+def _subject_stands(work: Work) -> bool:
+    before, after = work.loaded.get(work.ref), work.seen.get(work.ref)
+    return before is not None and after is not None and before.facts is after.facts and before.state == after.state
+
+
+def _subject_row(batch: Batch, work: Work, columns: list[str]) -> tuple[Any, ...]:
     view = without_settled(batch.workflows, work.view)
     summary = {**_EMPTY, **batch.trade.summary(view)}
     due = next_timer(view)
     if due is not None:
         summary["next_due"], summary["next_event"] = due[1].due_at, f"{due[0].workflow}.{due[1].event}"
-    return (view.sequence, _json(view.tally).decode(), *(summary.get(column) for column in SUMMARY))
+    return (view.sequence, _json(view.tally).decode(), *map(summary.get, columns))
 
 
 def _write_cases(batch: Batch, touched: list[Work]) -> None:

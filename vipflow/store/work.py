@@ -118,7 +118,7 @@ def subjects_of(connection: Connection, tenant: int, refs: Sequence[str]) -> Row
 
 
 def live_cases(connection: Connection, tenant: int, of_subjects: Sequence[str]) -> Rows:
-    """The cases of these subjects that are not settled."""
+    """The cases of these subjects that are not settled, their columns in the order of `_case_columns`."""
     return connection.execute(_live, {"tenant": tenant, "subjects": list(of_subjects)}).all()
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -45,6 +45,7 @@ from sqlalchemy.types import TypeEngine
 from vipflow.store.types import JsonText, UtcDateTime, Word, aware, instant_text
 
 Row = tuple[Any, ...]
+_Texts = Callable[[Sequence[Any]], Sequence[str | None]]
 
 
 class Write(ABC):
@@ -55,8 +56,8 @@ class Write(ABC):
         self.columns = tuple(columns)
         types = [table.c[name].type for name in self.columns]
         self._instants = [at for at, type_ in enumerate(types) if isinstance(type_, UtcDateTime)]
-        self._texts_on_sqlite: list[tuple[int, Callable[[Any], str]]] = [(at, instant_text) for at in self._instants]
-        self._texts_on_sqlite += [(at, date.isoformat) for at, type_ in enumerate(types) if isinstance(type_, Date)]
+        self._texts_on_sqlite: list[tuple[int, _Texts]] = [(at, _instant_texts) for at in self._instants]
+        self._texts_on_sqlite += [(at, _date_texts) for at, type_ in enumerate(types) if isinstance(type_, Date)]
         self._fields = [f"c{at}" for at in range(len(types))]
         self._sql: dict[str, str] = {}
         self._order: list[int] = []  # of the parameters in SQLite's text: an UPDATE names its key last
@@ -106,15 +107,15 @@ class Write(ABC):
     def _as_sqlite_takes_them(self, rows: Sequence[Row]) -> Sequence[Row]:
         """In the order of the SQL, with instants and dates as text; by columns, where only those that change cost."""
         values: list[Any] = list(zip(*rows, strict=True))
-        for at, text_of in self._texts_on_sqlite:
-            values[at] = [None if value is None else text_of(value) for value in values[at]]
+        for at, texts_of in self._texts_on_sqlite:
+            values[at] = texts_of(values[at])
         return list(zip(*(values[at] for at in self._order), strict=True))
 
     def _as_json(self, rows: Sequence[Row]) -> str:
         for at in self._instants:
-            for row in rows:
-                if row[at] is not None:
-                    aware(row[at])
+            for value in {row[at] for row in rows}:
+                if value is not None:
+                    aware(value)
         fields = self._fields
         return msgspec.json.encode([dict(zip(fields, row, strict=True)) for row in rows]).decode()
 
@@ -186,6 +187,20 @@ class Delete(Write):
 
     def _on_postgresql(self, values: Sequence[ColumnElement[Any]], rows: FromClause) -> UpdateBase:
         return self._on_sqlite(values)  # Core adds USING
+
+
+def _instant_texts(values: Sequence[datetime | None]) -> Sequence[str | None]:
+    """The texts of a column of instants; of a batch most are the same few."""
+    different = {value for value in values if value is not None}
+    if any(value.tzinfo is not UTC for value in different):
+        # Where the clock goes back Python calls two instants equal.
+        return [None if value is None else instant_text(value) for value in values]
+    texts = {value: instant_text(value) for value in different}
+    return [None if value is None else texts[value] for value in values]
+
+
+def _date_texts(values: Sequence[date | None]) -> Sequence[str | None]:
+    return [None if value is None else value.isoformat() for value in values]
 
 
 def _insert_one(write: Write, values: Sequence[ColumnElement[Any]]) -> sqlite.Insert:

@@ -7,6 +7,7 @@ day that is still in begins with the day after. Sources: [seed], [adobe], [ours]
 from calendar import monthrange
 from collections.abc import Collection
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -265,6 +266,11 @@ def next_office_instant(
     >>> next_office_instant(friday_evening, vip, ZoneInfo("Europe/Paris")).isoformat()
     '2024-03-04T07:00:00+00:00'
     """
+    return _next_office_instant(instant.astimezone(UTC), policy, zone, frozenset(avoid))
+
+
+@lru_cache(maxsize=4096)  # all mails of a batch ask the same
+def _next_office_instant(instant: datetime, policy: Policy, zone: tzinfo, avoid: frozenset[date]) -> datetime:
     opening, closing = time.fromisoformat(policy.office_opens), time.fromisoformat(policy.office_closes)
     day = local_day(instant, zone)
     while True:
@@ -272,5 +278,5 @@ def next_office_instant(
             opens, closes = instant_at(day, opening, zone), instant_at(day, closing, zone)
             # Of a day that the zone skipped both fall on the same instant: no office then.
             if opens < closes and instant < closes:
-                return max(instant.astimezone(UTC), opens)
+                return max(instant, opens)
         day += ONE_DAY

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -113,6 +114,7 @@ def ever(view: View, workflow: str, *, except_in: tuple[str, ...] = ()) -> bool:
 # --- before inviting -----------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=16384)
 def folded(name: str) -> str:
     """A name as it is searched: small letters, without accents, single spaces.
 

@@ -7,7 +7,7 @@ import msgspec
 
 from vipflow.case import Case, View
 from vipflow.vip.calendar import DiscountLevel, discount_level
-from vipflow.vip.records import Authorization, Line, Lines, Membership, together, total_of
+from vipflow.vip.records import Authorization, Line, Lines, Membership, together
 
 Status: TypeAlias = Literal["paid", "at_disposal", "ordered", "late", "deactivated", "removed"]
 """`paid`: Adobe accepted them. `at_disposal`, `ordered`, `late`: usable, not paid. `deactivated`: expected so, or
@@ -41,7 +41,7 @@ def usable_lines(view: View) -> Lines:
 
 def licence_count(view: View) -> int:
     """How many licences the customer can use."""
-    return total_of(usable_lines(view))
+    return sum(holding.quantity for holding in holdings(view) if holding.usable)
 
 
 def confirmed_lines(view: View) -> Lines:
