@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,6 +103,19 @@ class MailSettings(Section):
     )
 
 
+class ClockSettings(Section):
+    stands_at: datetime | None = Field(
+        default=None, description="an instant at which time stands still: to look around in a year that was played"
+    )
+
+    @field_validator("stands_at")
+    @classmethod
+    def _aware(cls, stands_at: datetime | None) -> datetime | None:
+        if stands_at is not None and stands_at.tzinfo is None:
+            raise ValueError("write it with its offset, e.g. 2025-12-31T18:00:00Z")
+        return stands_at
+
+
 class Settings(BaseSettings):
     """All settings. `load_settings` makes their paths absolute."""
 
@@ -111,6 +125,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     folders: FolderSettings = FolderSettings()
     mail: MailSettings = MailSettings()
+    clock: ClockSettings = ClockSettings()
 
     _file: Path | None = PrivateAttr(None)
 

@@ -44,6 +44,9 @@ from vipflow.vip.records import Bounce, Customer, Happening
 from vipflow.vip.wording import day, listed, plain_text, says
 
 Recipients = Annotated[tuple[PersonField, ...], Meta(max_length=20)]  # 20: ours, far more than anybody copies
+ShortText = Annotated[str, Meta(max_length=240)]
+LongText = Annotated[str, Meta(max_length=2000)]
+"""Free texts that nothing else limits: longer ones are refused."""
 OfferTypes = Annotated[tuple[str, ...], Meta(min_length=1, max_length=20)]
 
 
@@ -101,14 +104,14 @@ class ExistingMember(CompanyFields, frozen=True, kw_only=True):
 class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What somebody would like to put right in the fixed record."""
 
-    company: str | None = None
-    segment: str | None = None
-    country: str | None = None
-    region: str | None = None
-    address: str | None = None
-    city: str | None = None
-    postal_code: str | None = None
-    language: str | None = None
+    company: ShortText | None = None
+    segment: ShortText | None = None
+    country: ShortText | None = None
+    region: ShortText | None = None
+    address: ShortText | None = None
+    city: ShortText | None = None
+    postal_code: ShortText | None = None
+    language: ShortText | None = None
     contact: PersonField | None = None
     anniversary: date | None = None
 
@@ -126,10 +129,14 @@ class NoticeRecipients(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OfferType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    offer_type: str
+    """What else the customer is shown from now on."""
+
+    offer_type: Annotated[str, Meta(max_length=40)]
 
 
 class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What somebody wishes to be remembered."""
+
     text: Remark
 
     def __post_init__(self) -> None:
@@ -137,6 +144,8 @@ class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class VipNumber(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Adobe's number of the membership, in the place of a provisional one of ours."""
+
     vip_number: ExternalNumber
 
     def __post_init__(self) -> None:
@@ -150,10 +159,13 @@ class OwnNumbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BouncedMail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    address: str
-    subject_line: str = ""
-    diagnosis: str = ""
-    message: str | None = None
+    """A mail came back: of which address, and what the server said."""
+
+    address: Annotated[str, Meta(max_length=500)]
+    subject_line: LongText = ""
+    diagnosis: LongText = ""
+    message: Annotated[str, Meta(max_length=200)] | None = None
+    """Which of our messages it was, where that is known."""
 
 
 # --- what stands in the way ----------------------------------------------------------------------------------------

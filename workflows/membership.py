@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -21,12 +21,21 @@ from vipflow import (
     Timer,
     View,
     Workflow,
+    local_day,
     on,
     planned,
 )
 from vipflow.policy import Policy
 from vipflow.vip.audiences import account_manager, contact
-from vipflow.vip.between import FirstAuthorization, FoundMembership, Gained, Lost, state_of
+from vipflow.vip.between import (
+    FirstAuthorization,
+    FoundMembership,
+    Gained,
+    Lost,
+    Renewed,
+    state_of,
+    within_lapsed_term,
+)
 from vipflow.vip.calendar import (
     ONE_DAY,
     add_months,
@@ -44,16 +53,20 @@ from vipflow.vip.wording import day, plain_day, plain_lines, says
 
 
 class Renewal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was renewed; without lines all that was left. `ordered_on`: the day that counts, if not today."""
+    """What Adobe says was renewed; without lines all that was left. `ordered_on`: the day that counts, if not today."""
 
     lines: PerhapsLines = ()
     ordered_on: date | None = None
 
 
+SomeRenewal: TypeAlias = Renewal | Renewed
+"""As reported from outside, or as an order of ours tells it: that always says which licences."""
+
+
 # --- what stands in the way ----------------------------------------------------------------------------------------
 
 
-def renewed_in_part(facts: Membership, data: Renewal, _view: View) -> Reason | None:
+def renewed_in_part(facts: Membership, data: SomeRenewal, _view: View) -> Reason | None:
     """Something is still left to renew."""
     left = less(_to_renew(facts), _renewed_with(facts, data))
     return _left(left) if left else None
@@ -88,7 +101,7 @@ def _left(left: Lines) -> Reason:
     )
 
 
-def renewed_after_closing(facts: Membership, data: Renewal, view: View) -> Reason | None:
+def renewed_after_closing(facts: Membership, data: SomeRenewal, view: View) -> Reason | None:
     """A renewal dated within the window counts, however late we learn of it; one after it does not."""
     if facts.lapsed_on is not None and (data.ordered_on or view.today) <= facts.lapsed_on:
         return None
@@ -110,7 +123,7 @@ def renewed_after_closing(facts: Membership, data: Renewal, view: View) -> Reaso
     )
 
 
-def nothing_to_confirm(facts: Membership, _data: Renewal, _view: View) -> Reason | None:
+def nothing_to_confirm(facts: Membership, _data: SomeRenewal, _view: View) -> Reason | None:
     """Adobe's renewal is already known, or none was expected."""
     if not facts.renewal_confirmed:
         return None
@@ -132,21 +145,43 @@ def not_renewed_by_adobe(facts: Membership, _data: Any, view: View) -> Reason | 
             ),
             {"policy": view.policy.name},
         )
-    if facts.renewal_declined:
-        return Reason(
-            "renewal_declined",
-            says("Le renouvellement a été décliné.", "The renewal was declined."),
-        )
-    return None
+    return _declined() if facts.renewal_declined else None
+
+
+def _declined() -> Reason:
+    return Reason("renewal_declined", says("Le renouvellement a été décliné.", "The renewal was declined."))
 
 
 def nothing_to_renew(facts: Membership, _data: Any, _view: View) -> Reason | None:
+    """It holds no licence, say because all went back."""
     if facts.licences:
         return None
     return Reason(
         "nothing_to_renew",
         says("Ce client n'a pas de licence à renouveler.", "This customer has no licence to renew."),
     )
+
+
+def nothing_was_renewed(facts: Membership, data: SomeRenewal, view: View) -> Reason | None:
+    """All that was left was renewed, and nothing was left."""
+    return None if _renewed_with(facts, data) else nothing_to_renew(facts, data, view)
+
+
+def reminding_in_vain(facts: Membership, data: NoData, view: View) -> Reason | None:
+    """Nobody is reminded of a renewal that is not to come, or that Adobe has made by itself."""
+    if facts.renewal_declined:
+        return _declined()
+    if _taken_for_renewed(facts, view):
+        on_day = day(facts.anniversary)
+        return Reason(
+            "renewed_by_adobe",
+            says(
+                f"Adobe a dû renouveler l'abonnement le {on_day.fr} : nous attendons sa confirmation.",
+                f"Adobe will have renewed the subscription on {on_day.en}: we await its confirmation.",
+            ),
+            {"anniversary": plain_day(facts.anniversary)},
+        )
+    return nothing_to_renew(facts, data, view)
 
 
 # --- what is remembered --------------------------------------------------------------------------------------------
@@ -195,6 +230,12 @@ def begun(facts: Membership, data: Gained, view: View) -> Membership:
 
 
 def with_more_licences(facts: Membership, data: Gained, view: View) -> Membership:
+    if _of_a_closed_term(facts, view):
+        # Learnt late: the closing would have ended it with the rest, or taken it for renewed with the rest.
+        if facts.renewal_confirmed:
+            closed_on = facts.lapsed_on or _closing_before(facts, view)
+            return replace(facts, lapsed=together(facts.lapsed, data.lines), lapsed_on=closed_on)
+        facts = replace(facts, taken_for_renewed=together(facts.taken_for_renewed, data.lines))
     facts = replace(facts, licences=together(facts.licences, data.lines))
     if facts.first_order_on is None or view.today >= facts.first_order_on:
         return facts
@@ -202,22 +243,24 @@ def with_more_licences(facts: Membership, data: Gained, view: View) -> Membershi
     return _first_term(replace(facts, first_order_on=view.today), view, view.policy)
 
 
-def with_fewer_licences(facts: Membership, data: Lost, _view: View) -> Membership:
+def with_fewer_licences(facts: Membership, data: Lost, view: View) -> Membership:
     if data.renewal and facts.renewed:
         return replace(facts, renewed=less(facts.renewed, data.lines))
+    if state_of(view) == "expired":
+        return replace(facts, lapsed=less(facts.lapsed, data.lines))
     return replace(facts, licences=less(facts.licences, data.lines))
 
 
-def renewed_today(facts: Membership, data: Renewal, view: View) -> Membership:
+def renewed_today(facts: Membership, data: SomeRenewal, view: View) -> Membership:
     state = state_of(view)
     if state == "expired":
         facts = replace(facts, licences=facts.lapsed, lapsed=(), lapsed_on=None)
     elif state == "active" and not facts.renewal_confirmed:
-        lines = lines_of(data.lines) or facts.licences
-        return replace(facts, licences=lines, renewal_confirmed=True, renewed_on=view.today)
+        facts = replace(facts, licences=_as_reported(facts, _said(data)), taken_for_renewed=())
+        return replace(facts, renewal_confirmed=True, renewed_on=view.today)
     elif state == "active":
         # Dated within the window that closed since: it runs on in the term that began meanwhile.
-        kept = common_part(facts.lapsed, lines_of(data.lines) or facts.lapsed)
+        kept = common_part(facts.lapsed, _said(data) or facts.lapsed)
         return replace(
             facts, licences=together(facts.licences, kept), lapsed=less(facts.lapsed, kept), renewed_on=view.today
         )
@@ -233,9 +276,15 @@ def closed(facts: Membership, _data: NoData, view: View) -> Membership:
     if state_of(view) == "partly_renewed":
         rest = less(facts.licences, facts.renewed)
         return replace(_next_term(facts, view), lapsed=rest, lapsed_on=facts.window_closes)
-    if not_renewed_by_adobe(facts, None, view) is None:
-        return replace(facts, renewed=facts.licences, renewed_on=facts.anniversary, renewal_confirmed=False)
-    return _ended(facts)
+    if not_renewed_by_adobe(facts, None, view) or nothing_to_renew(facts, None, view):
+        return _ended(facts)
+    return replace(
+        facts,
+        renewed=facts.licences,
+        renewed_on=facts.anniversary,
+        renewal_confirmed=False,
+        taken_for_renewed=facts.licences,
+    )
 
 
 def in_the_next_term(facts: Membership, _data: NoData, view: View) -> Membership:
@@ -254,6 +303,7 @@ def _next_term(facts: Membership, view: View) -> Membership:
         facts,
         licences=facts.renewed,
         renewed=(),
+        term_from=facts.anniversary,
         renewal_declined=False,
         first_order_on=None,
         lapsed=(),
@@ -306,9 +356,41 @@ def _to_renew(facts: Membership) -> Lines:
     return facts.licences or facts.lapsed
 
 
-def _renewed_with(facts: Membership, data: Any) -> Lines:
-    lines = lines_of(data.lines)
-    return together(facts.renewed, lines) if lines else _to_renew(facts)
+def _renewed_with(facts: Membership, data: SomeRenewal) -> Lines:
+    """What is renewed once `data` counts. Only a report from outside means everything when it says nothing."""
+    said = _said(data)
+    if not said and isinstance(data, Renewal):
+        return _to_renew(facts)
+    return together(facts.renewed, said)
+
+
+def _said(data: SomeRenewal) -> Lines:
+    return data.lines if isinstance(data, Renewed) else lines_of(data.lines)
+
+
+def _as_reported(facts: Membership, said: Lines) -> Lines:
+    """What Adobe renewed in the place of what we took for renewed, and what was bought since."""
+    return together(said, less(facts.licences, facts.taken_for_renewed)) if said else facts.licences
+
+
+def _of_a_closed_term(facts: Membership, view: View) -> bool:
+    """Whether what happened belongs to a term whose window has closed since."""
+    if state_of(view) == "expired":
+        return within_lapsed_term(facts, view)
+    if facts.term_from is None or local_day(view.now, view.tenant.zone) <= _closing_before(facts, view):
+        return False
+    return view.today < facts.term_from or within_lapsed_term(facts, view)
+
+
+def _closing_before(facts: Membership, view: View) -> date:
+    """The last day of the window in which the running term was renewed."""
+    return facts.lapsed_on or renewal_dates(facts.term_from, view.policy).window_closes
+
+
+def _taken_for_renewed(facts: Membership, view: View) -> bool:
+    """Whether Adobe renewed by itself, as far as we know: its day is over, and nobody said anything else."""
+    over = facts.anniversary is not None and view.today > facts.anniversary
+    return over and state_of(view) == "ready" and not_renewed_by_adobe(facts, None, view) is None
 
 
 # --- where it starts, when it reminds ------------------------------------------------------------------------------
@@ -388,6 +470,22 @@ def confirmed(facts: Membership, view: View) -> bool:
     return facts.renewal_confirmed and state_of(view) in ("renewed", "active")
 
 
+def coming_up(facts: Membership, view: View) -> bool:
+    return state_of(view) == "upcoming" and _to_be_reminded(facts, view)
+
+
+def to_prepare(facts: Membership, view: View) -> bool:
+    return state_of(view) == "ready" and _to_be_reminded(facts, view)
+
+
+def licences_ended(facts: Membership, view: View) -> bool:
+    return state_of(view) == "expired" and bool(facts.lapsed)
+
+
+def _to_be_reminded(facts: Membership, view: View) -> bool:
+    return reminding_in_vain(facts, NoData(), view) is None
+
+
 def still_partly(_facts: Membership, view: View) -> bool:
     return state_of(view) == "partly_renewed"
 
@@ -395,11 +493,13 @@ def still_partly(_facts: Membership, view: View) -> bool:
 def just_opened(facts: Membership, view: View) -> bool:
     """Before the first reminder that speaks of the middle or the end."""
     later = min(_later_reminders(facts, view.policy), default=None)
-    return state_of(view) == "ready" and (later is None or view.today < later)
+    return to_prepare(facts, view) and (later is None or view.today < later)
 
 
 def still_to_renew(facts: Membership, view: View) -> bool:
-    return state_of(view) in ("ready", "partly_renewed") and not just_opened(facts, view)
+    if state_of(view) not in ("ready", "partly_renewed") or not _to_be_reminded(facts, view):
+        return False
+    return not just_opened(facts, view)
 
 
 class MembershipWorkflow(Workflow):
@@ -440,13 +540,17 @@ class MembershipWorkflow(Workflow):
     # What the clock does.
     come_up = active.to(upcoming)
     open_window = upcoming.to(ready)
-    remind = ready.to(ready) | partly_renewed.to(partly_renewed)
-    close_window = ready.to(renewed, unless=not_renewed_by_adobe) | ready.to(expired) | partly_renewed.to(active)
+    remind = ready.to(ready, unless=reminding_in_vain) | partly_renewed.to(partly_renewed, unless=reminding_in_vain)
+    close_window = (
+        ready.to(renewed, unless=[not_renewed_by_adobe, nothing_to_renew])
+        | ready.to(expired)
+        | partly_renewed.to(active)
+    )
 
     # Renewal, in whole or in part.
     renew = (
-        ready.to(renewed, unless=renewed_in_part)
-        | ready.to(partly_renewed)
+        ready.to(renewed, unless=[nothing_was_renewed, renewed_in_part])
+        | ready.to(partly_renewed, unless=nothing_was_renewed)
         | partly_renewed.to(renewed, unless=renewed_in_part)
         | partly_renewed.to(partly_renewed)
         | expired.to(renewed, unless=[renewed_after_closing, renewed_in_part])
@@ -468,6 +572,7 @@ class MembershipWorkflow(Workflow):
         | renewed.to(renewed, unless=no_longer_covered)
         | renewed.to(partly_renewed)
         | partly_renewed.to(partly_renewed)
+        | expired.to(expired)  # bought in the term that ended, learnt late
     )
     give_back = (
         awaiting_first_order.to(awaiting_first_order)
@@ -522,7 +627,7 @@ class MembershipWorkflow(Workflow):
     reminder_words = ["remaining", "window_closes", "last_week", "last_call", "renews_by_itself"]
     renewal_words = ["renewed", "renewed_on", "next_anniversary"]
     emails = [
-        Email("renewal_coming", to=contact, on=upcoming, ladder="renewal", says=window_words),
+        Email("renewal_coming", to=contact, on=upcoming, while_=coming_up, ladder="renewal", says=window_words),
         Email("renewal_open", to=contact, on=remind, while_=just_opened, ladder="renewal", says=window_words),
         Email(
             "renewal_reminder",
@@ -548,8 +653,22 @@ class MembershipWorkflow(Workflow):
             ladder="renewal",
             says=[*renewal_words, "remaining", "window_closes"],
         ),
-        Email("licences_ending", to=contact, on=expired, ladder="renewal", says=["licences", "window_closes"]),
-        Email("renewal_to_prepare", to=account_manager, on=ready, ladder="renewal", says=window_words),
+        Email(
+            "licences_ending",
+            to=contact,
+            on=expired,
+            while_=licences_ended,
+            ladder="renewal",
+            says=["licences", "window_closes"],
+        ),
+        Email(
+            "renewal_to_prepare",
+            to=account_manager,
+            on=ready,
+            while_=to_prepare,
+            ladder="renewal",
+            says=window_words,
+        ),
         Email(
             "renewal_to_follow",
             to=account_manager,

@@ -1,5 +1,6 @@
 """An order with Adobe: for authorizations, for a renewal, or direct, the way for products without authorization."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import msgspec
@@ -7,6 +8,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from vipflow import INTERNAL, REPORT, Change, Name, Opening, Reason, Send, State, Text, View, Workflow, midnight
+from vipflow.case import Case
 from vipflow.vip.between import (
     FoundOrder,
     Gained,
@@ -26,7 +28,7 @@ from vipflow.vip.calendar import return_until
 from vipflow.vip.fields import ExternalNumber, Remark, problems_of_remark, problems_of_text, refuse
 from vipflow.vip.forms import PerhapsLines, lines_of
 from vipflow.vip.records import Lines, Order, OrderKind, common_part, covers, less, quantities_of, together
-from vipflow.vip.wording import day, plain_day, plain_lines, product_name, says
+from vipflow.vip.wording import day, listed, plain_day, plain_lines, product_name, says
 
 Authorizations = Annotated[tuple[str, ...], Meta(max_length=499)]
 
@@ -167,6 +169,30 @@ def more_than_left_to_renew(_facts: Order | None, data: NewOrder, view: View) ->
     )
 
 
+def nothing_left_to_renew(_facts: Order | None, data: NewOrder, view: View) -> Reason | None:
+    """An order of nothing would renew nothing."""
+    case = view.only("membership")
+    if data.kind != "renewal" or data.lines or _left_to_renew(view):
+        return None
+    if case is None or case.state not in ("ready", "partly_renewed"):
+        return None  # `not_ready_for_renewal` says why
+    under_way = [order.ref for order in _renewals_under_way(view)]
+    if not under_way:
+        return Reason(
+            "nothing_to_renew",
+            says("Ce client n'a pas de licence à renouveler.", "This customer has no licence to renew."),
+        )
+    return Reason(
+        "nothing_left_to_renew",
+        says(
+            f"Tout ce qui reste à renouveler est déjà en commande ({listed(under_way)}).",
+            f"All that is left to renew is already under order ({listed(under_way)}).",
+        ),
+        {"orders": under_way},
+        says("Attendez la réponse d'Adobe.", "Wait for Adobe's answer."),
+    )
+
+
 def something_remains(facts: Order, data: Returned, _view: View) -> Reason | None:
     """It is returned when nothing remains of it."""
     rest = less(facts.lines, data.lines)
@@ -235,10 +261,12 @@ def _left_to_renew(view: View) -> Lines:
     case = view.only("membership")
     if case is None:
         return ()
-    under_way = (
-        order.facts.lines for order in view.of("order") if order.state == "placed" and order.facts.kind == "renewal"
-    )
+    under_way = (order.facts.lines for order in _renewals_under_way(view))
     return less(case.facts.licences, together(case.facts.renewed, *under_way))
+
+
+def _renewals_under_way(view: View) -> Iterator[Case]:
+    return (order for order in view.of("order") if order.state == "placed" and order.facts.kind == "renewal")
 
 
 # --- what is sent on -----------------------------------------------------------------------------------------------
@@ -268,6 +296,10 @@ def not_through_authorizations(facts: Order, _data: Any, _view: View) -> bool:
 
 def itself(_facts: Order, _data: Any, view: View) -> PlacedOrder:
     return PlacedOrder(at_hand(view))
+
+
+def itself_found(_facts: Order, _data: Any, view: View) -> PlacedOrder:
+    return PlacedOrder(at_hand(view), found=True)
 
 
 def payment(facts: Order, _data: Any, view: View) -> Paid:
@@ -354,6 +386,7 @@ class OrderWorkflow(Workflow):
                 other_than_authorized,
                 not_ready_for_renewal,
                 more_than_left_to_renew,
+                nothing_left_to_renew,
             ],
             refers={"authorizations": "authorizations"},
             then=[Send("purchase_authorization.place_order", to=authorizations, data=itself)],
@@ -365,7 +398,7 @@ class OrderWorkflow(Workflow):
             build=found_ordered,
             kind=INTERNAL,
             silent=True,
-            then=[Send("purchase_authorization.place_order", to=authorizations, data=itself)],
+            then=[Send("purchase_authorization.place_order", to=authorizations, data=itself_found)],
         ),
     ]
     changes = [

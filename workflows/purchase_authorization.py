@@ -161,9 +161,9 @@ def deactivation_day_reached(facts: Authorization, _data: Any, view: View) -> Re
     )
 
 
-def expired_before(facts: Authorization, _data: Any, view: View) -> Reason | None:
+def expired_before(facts: Authorization, data: PlacedOrder, view: View) -> Reason | None:
     """What happened before it expired still counts, however late we learn of it."""
-    if facts.expires_at is None or view.at < facts.expires_at:
+    if facts.expires_at is None or view.at < facts.expires_at or data.found:
         return None
     end = day(local_day(facts.expires_at, view.tenant.zone))
     return Reason(
@@ -415,7 +415,7 @@ def still_late_for_us(_facts: Authorization, view: View) -> bool:
 
 
 def still_deactivated(facts: Authorization, view: View) -> bool:
-    return state_of(view) == "suspended" and facts.customer_paid_on is None
+    return state_of(view) == "suspended" and facts.customer_paid_on is None and not _promise_runs(facts, view)
 
 
 def not_yet_ordered(_facts: Authorization, view: View) -> bool:
@@ -513,7 +513,11 @@ class PurchaseAuthorization(Workflow):
     warn = late.to(late)
     suspend = late.to(suspended)
     expire = pending.to(expired)
-    remind = pending.to(pending, unless=reminding_in_vain) | late.to(late, unless=reminding_in_vain)
+    remind = (
+        pending.to(pending, unless=reminding_in_vain)
+        | late.to(late, unless=reminding_in_vain)
+        | suspended.to(suspended, unless=reminding_in_vain)
+    )
     remind_to_order = pending.to(pending) | late.to(late)
 
     # What people and Adobe do about it.
@@ -525,7 +529,12 @@ class PurchaseAuthorization(Workflow):
     )
     grant_extension = pending.to(pending) | late.to(pending) | suspended.to(pending) | ordered.to(ordered)
     customer_paid = pending.to(pending) | ordered.to(ordered) | late.to(late) | suspended.to(suspended) | paid.to(paid)
-    deactivate = suspended.from_(pending, ordered, late) | suspended.to(suspended, unless=deactivated_by_adobe)
+    deactivate = (
+        suspended.from_(pending, ordered, late)
+        | suspended.to(suspended, unless=deactivated_by_adobe)
+        | expired.to(expired)  # what was expected of them
+        | written_off.to(written_off)
+    )
     restore = (
         suspended.to(ordered, unless=not_under_order)
         | suspended.to(pending, unless=due_day_over)
@@ -536,6 +545,8 @@ class PurchaseAuthorization(Workflow):
     give_back = (
         ordered.to(returned, unless=something_remains)
         | ordered.to(ordered)
+        | suspended.to(returned, unless=[not_under_order, something_remains])
+        | suspended.to(suspended, unless=not_under_order)
         | paid.to(returned, unless=something_remains)
         | paid.to(paid)
     )
@@ -622,6 +633,7 @@ class PurchaseAuthorization(Workflow):
         Timer(late, every(days=policy.order_reminder_every_days), send=remind_to_order),
         Timer(late, before("suspended_from", days=policy.deactivation_notice_days), send=warn),
         Timer(late, on("suspended_from"), send=suspend),
+        Timer(suspended, day_after("promised_until"), send=remind),
     ]
 
     record_block = ["po_number", "lines"]
@@ -656,7 +668,7 @@ class PurchaseAuthorization(Workflow):
         Email(
             "licences_deactivated",
             to=contact,
-            on=(suspended, suspended.on(deactivate)),
+            on=(suspended, suspended.on(deactivate), suspended.on(remind)),
             while_=still_deactivated,
             ladder="payment",
             says=[*ending, "confirmed"],

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from email import message_from_bytes
-from email.utils import getaddresses
+from email.utils import getaddresses, parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -20,13 +20,18 @@ from msgspec.structs import replace
 from vipflow.case import Addressing, Case, Mailbox, Tenant, View
 from vipflow.decide import still_true, superseded
 from vipflow.delivery.eml import MESSAGE_HEADER, Address, MailError, build_mail, message_id
-from vipflow.delivery.render import TemplateError, Templates
+from vipflow.delivery.render import Templates
 from vipflow.delivery.transport import Parcel, Transport
 from vipflow.engine import Engine
-from vipflow.engine.batch import Batch, Work
+from vipflow.engine.batch import Batch, Work, told
+from vipflow.errors import Busy
 from vipflow.references import reference
 from vipflow.store import outgoing
+from vipflow.store.database import DatabaseUnusable
 from vipflow.workflow import Person
+
+LEASE = timedelta(minutes=10)
+"""A message in hand for longer is taken up by somebody else; its bytes are kept, so a second copy is the same."""
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -46,6 +51,8 @@ class DeliveryReport(msgspec.Struct, frozen=True):
     sent: int = 0
     superseded: int = 0
     held: int = 0
+    failed: int = 0
+    """Of these the transport took none; they are tried again."""
     claimed: int = 0
 
 
@@ -66,32 +73,33 @@ class Delivery:
 
     def deliver(self, *, most: int = 200) -> DeliveryReport:
         """One round: at most `most` messages that may leave now, with the ladders they stand on. What is no longer
-        true, or was overtaken by a newer one, is superseded; what cannot be written is held, and shown.
+        true, or was overtaken by a newer one, is superseded; what cannot be written is held, and shown; what cannot be
+        sent is tried again later. What an earlier round took in hand and never put down is taken up again.
         """
-        claimed, overtaken = self._claim(most)
-        outcomes: list[tuple[int, str, str, int, datetime | None, str | None]] = []
-        kept: list[tuple[int, str, str, str, bytes]] = []
-        parcels: list[tuple[_Claimed, Parcel]] = []
-        unwritable: list[tuple[_Claimed, str]] = []
+        self._take_up_again(most)
+        claimed, overtaken, held = self._claim(most)
         now = self.engine.clock.now()
+        ready: list[tuple[_Claimed, Parcel, str]] = []
+        unwritable: list[tuple[_Claimed, str]] = []
         for each in claimed:
             try:
-                parcel, digest = self._parcel(each)
-            except (TemplateError, MailError) as fault:
-                outcomes.append(
-                    (each.tenant.id, each.waiting.key, "held", each.waiting.row.copies, None, str(fault)[:500])
-                )
-                unwritable.append((each, str(fault)))
-                continue
-            kept.append((each.tenant.id, each.waiting.key, parcel.message_id, digest, parcel.content))
-            parcels.append((each, parcel))
-        self._keep_bytes(kept)
-        for each, parcel in parcels:
-            self.transport.send(parcel)
-            outcomes.append((each.tenant.id, each.waiting.key, "sent", each.waiting.row.copies + 1, now, None))
-        self._finish(outcomes, [self._incident(each, problem, now) for each, problem in unwritable])
-        held = sum(1 for o in outcomes if o[2] == "held")
-        return DeliveryReport(len(outcomes) - held, overtaken, held, len(claimed))
+                ready.append((each, *self._parcel(each)))
+            except Exception as fault:  # one bad record stops only itself
+                unwritable.append((each, told(fault)))
+        sent: list[_Claimed] = []
+        failed: list[tuple[_Claimed, str]] = []
+        try:
+            self._keep_bytes([(c.tenant.id, c.waiting.key, p.message_id, digest, p.content) for c, p, digest in ready])
+            for each, parcel, _ in ready:
+                try:
+                    self.transport.send(parcel)
+                except OSError as fault:
+                    failed.append((each, told(fault)))
+                else:
+                    sent.append(each)
+        finally:  # whatever ends the round, what has left is marked
+            self._put_down(now, sent, failed, unwritable)
+        return DeliveryReport(len(sent), overtaken, held + len(unwritable), len(failed), len(claimed))
 
     def next_leaving(self) -> datetime | None:
         """When the next message may leave; None when none waits."""
@@ -100,58 +108,103 @@ class Delivery:
 
     # --- claiming -------------------------------------------------------------------------------------------------
 
-    def _claim(self, most: int) -> tuple[list[_Claimed], int]:
-        """Marks what may leave as being sent, in one transaction, and says what was overtaken."""
+    def _take_up_again(self, most: int) -> None:
+        """Messages in hand for longer than a lease wait again: whoever had them is gone."""
+        with self.engine.database.read() as connection:
+            until = self.engine.read_now(connection) - LEASE
+            forgotten = outgoing.left_in_hand(connection, until, most)
+        if forgotten:
+            with self.engine.database.write() as connection:
+                outgoing.RELEASE.run(
+                    connection, [(row.tenant, row.key, "sending", "waiting", None) for row in forgotten]
+                )
+
+    def _claim(self, most: int) -> tuple[list[_Claimed], int, int]:
+        """Marks what may leave as being sent, and says how many were overtaken and how many are held."""
+        with self.engine.database.read() as connection:
+            due = outgoing.subjects_with_mail(connection, self.engine.read_now(connection), most)
         claimed: list[_Claimed] = []
-        overtaken = 0
+        overtaken = held = 0
+        for tenant_id in sorted({row.tenant for row in due}):
+            subjects = sorted({row.subject for row in due if row.tenant == tenant_id})
+            leaving, gone, kept_back = self._claim_for(tenant_id, subjects)
+            claimed += leaving
+            overtaken += gone
+            held += kept_back
+        return claimed, overtaken, held
+
+    def _claim_for(self, tenant_id: int, subjects: list[str]) -> tuple[list[_Claimed], int, int]:
+        """In one transaction; where a subject makes it fail it is found by halving, and its mails are held."""
+        try:
+            return self._claim_together(tenant_id, subjects)
+        except (Busy, DatabaseUnusable):
+            raise
+        except Exception as fault:
+            if len(subjects) == 1:
+                return [], 0, self._hold_all(tenant_id, subjects[0], told(fault))
+        half = len(subjects) // 2
+        one, other = self._claim_for(tenant_id, subjects[:half]), self._claim_for(tenant_id, subjects[half:])
+        return one[0] + other[0], one[1] + other[1], one[2] + other[2]
+
+    def _claim_together(self, tenant_id: int, subjects: list[str]) -> tuple[list[_Claimed], int, int]:
         with self.engine.database.write() as connection:
             now = self.engine.now(connection)
-            due = outgoing.subjects_with_mail(connection, now, most)
-            for tenant_id in sorted({row.tenant for row in due}):
-                subjects = sorted({row.subject for row in due if row.tenant == tenant_id})
-                batch = self.engine.batch(connection, tenant_id, now)
-                batch.lock(subjects, skip_locked=True)
-                rows = outgoing.waiting_messages(connection, tenant_id, sorted(batch.works))
-                waiting = sorted((_waiting(row) for row in rows), key=lambda each: each.key)
-                batch.load_cases({w.case for w in waiting})
-                leaving, gone = self._judge(batch, waiting, now)
-                outgoing.CLAIM.run(
-                    connection,
-                    [(tenant_id, each.waiting.key, "sending", each.waiting.row.attempts + 1) for each in leaving],
-                )
-                outgoing.FINISH.run(
-                    connection, [(tenant_id, w.key, "superseded", w.row.copies, None, why) for w, why in gone]
-                )
-                claimed += leaving
-                overtaken += len(gone)
-        return claimed, overtaken
+            batch = self.engine.batch(connection, tenant_id, now)
+            batch.lock(subjects, skip_locked=True)
+            rows = outgoing.waiting_messages(connection, tenant_id, sorted(batch.works))
+            waiting = sorted((_waiting(row) for row in rows), key=lambda each: each.key)
+            batch.load_cases({w.case for w in waiting})
+            leaving, gone, unclear = self._judge(batch, waiting, now)
+            outgoing.CLAIM.run(
+                connection,
+                [(tenant_id, each.waiting.key, "sending", each.waiting.row.attempts + 1, now) for each in leaving],
+            )
+            marks = [(tenant_id, w.key, "superseded", w.row.copies, None, why) for w, why in gone]
+            marks += [(tenant_id, w.key, "held", w.row.copies, None, why) for w, why in unclear]
+            outgoing.FINISH.run(connection, marks)
+            outgoing.OPEN_INCIDENT.run(connection, [_incident(batch.tenant, w.row, why, now) for w, why in unclear])
+        return leaving, len(gone), len(unclear)
+
+    def _hold_all(self, tenant_id: int, subject: str, problem: str) -> int:
+        """Holds the mails of a subject that cannot even be loaded; nothing of it is decoded."""
+        with self.engine.database.write() as connection:
+            now = self.engine.now(connection)
+            tenant = self.engine.batch(connection, tenant_id, now).tenant
+            rows = outgoing.waiting_messages(connection, tenant_id, [subject])
+            outgoing.FINISH.run(connection, [(tenant_id, r.key, "held", r.copies, None, problem) for r in rows])
+            outgoing.OPEN_INCIDENT.run(connection, [_incident(tenant, row, problem, now) for row in rows])
+        return len(rows)
 
     def _judge(
         self, batch: Batch, waiting: Sequence[Waiting], now: datetime
-    ) -> tuple[list[_Claimed], list[tuple[Waiting, str]]]:
+    ) -> tuple[list[_Claimed], list[tuple[Waiting, str]], list[tuple[Waiting, str]]]:
+        """Which messages leave, which need not any more, and of which nobody can tell."""
         leaving: list[_Claimed] = []
         gone: list[tuple[Waiting, str]] = []
+        unclear: list[tuple[Waiting, str]] = []
         by_subject: dict[str, list[Waiting]] = {}
         for message in waiting:
             by_subject.setdefault(message.row.subject, []).append(message)
         for subject, messages in by_subject.items():
             work = batch.works[subject]
-            true = []
+            true: list[tuple[Waiting, Addressing | None]] = []
             for message in messages:
-                view, case = self._view(batch, work, message)
-                if case is not None and still_true(self.engine.workflows[case.workflow], message, case, view):
-                    true.append(message)
-                else:
-                    gone.append((message, "no longer true"))
-            old = superseded(true)
-            for message in true:
+                try:
+                    view, case = self._view(batch, work, message)
+                    if case is not None and still_true(self.engine.workflows[case.workflow], message, case, view):
+                        person = msgspec.json.decode(message.row.person, type=Person)
+                        true.append((message, self.engine.trade.addressing(view, person)))
+                    else:
+                        gone.append((message, "no longer true"))
+                except Exception as fault:  # one bad record stops only itself
+                    unclear.append((message, told(fault)))
+            old = superseded([message for message, _ in true])
+            for message, addressing in true:
                 if message.key in old:
                     gone.append((message, "a newer one of its ladder leaves"))
                 elif message.row.not_before <= now:
-                    view, _ = self._view(batch, work, message)
-                    person = msgspec.json.decode(message.row.person, type=Person)
-                    leaving.append(_Claimed(message, batch.tenant, self.engine.trade.addressing(view, person)))
-        return leaving, gone
+                    leaving.append(_Claimed(message, batch.tenant, addressing))
+        return leaving, gone, unclear
 
     def _view(self, batch: Batch, work: Work, message: Waiting) -> tuple[View, Case | None]:
         case = work.seen.get(message.case)
@@ -164,7 +217,7 @@ class Delivery:
         if row.body is not None:
             content = bytes(row.body)
             digest = row.content_hash
-            recipients = tuple(recipients_of(content))
+            recipients, dated_at = of_a_kept_mail(content)
         else:
             addressing = claimed.addressing
             if addressing is None:
@@ -173,63 +226,73 @@ class Delivery:
                 )
             words = msgspec.json.decode(row.context)
             rendered = self.templates.render(row.template, row.language, words, tenant.zone)
+            to, cc = [_address(each) for each in addressing.to], [_address(each) for each in addressing.cc]
             content = build_mail(
                 rendered,
                 message_id=message_id(tenant.key, row.key, self.domain),
                 sender=_address(addressing.sender),
                 reply_to=_address(addressing.reply_to) if addressing.reply_to is not None else None,
-                to=[_address(each) for each in addressing.to],
-                cc=[_address(each) for each in addressing.cc],
+                to=to,
+                cc=cc,
                 date=_leaves_at(row),
                 headers={MESSAGE_HEADER: row.key},
             )
             digest = hashlib.sha256(content).hexdigest()
-            recipients = tuple(recipients_of(content))
-        return Parcel(
-            tenant.key, row.key, message_id(tenant.key, row.key, self.domain), recipients, content, _leaves_at(row)
-        ), digest
+            recipients = tuple(dict.fromkeys(address.email for address in (*to, *cc)))
+            dated_at = _leaves_at(row)
+        ident = message_id(tenant.key, row.key, self.domain)
+        return Parcel(tenant.key, row.key, ident, recipients, content, dated_at), digest
 
     def _keep_bytes(self, kept: Sequence[tuple[int, str, str, str, bytes]]) -> None:
         if kept:
             with self.engine.database.write() as connection:
                 outgoing.KEEP_BYTES.run(connection, list(kept))
 
-    def _finish(
+    def _put_down(
         self,
-        outcomes: Sequence[tuple[int, str, str, int, datetime | None, str | None]],
-        incidents: Sequence[tuple[Any, ...]],
+        now: datetime,
+        sent: Sequence[_Claimed],
+        failed: Sequence[tuple[_Claimed, str]],
+        unwritable: Sequence[tuple[_Claimed, str]],
     ) -> None:
-        if outcomes:
-            with self.engine.database.write() as connection:
-                outgoing.FINISH.run(connection, list(outcomes))
-                outgoing.OPEN_INCIDENT.run(connection, list(incidents))
-
-    def _incident(self, claimed: _Claimed, problem: str, now: datetime) -> tuple[Any, ...]:
-        """A mail that cannot be written waits for a person; the transition that asked for it stands."""
-        row, tenant = claimed.waiting.row, claimed.tenant
-        cause = f"message:{row.key}/held"
-        says = {
-            "event": f"message.{row.template}",
-            "fr": f"Le message « {row.template} » pour {row.case_ref} ne peut pas être écrit : {problem}",
-            "en": f"The mail “{row.template}” for {row.case_ref} cannot be written: {problem}",
-        }
-        ident = reference("N", tenant.key, cause)
-        return (
-            tenant.id,
-            ident,
-            row.subject,
-            row.case_ref,
-            "mail_held",
-            cause,
-            msgspec.json.encode(says).decode(),
-            now,
-        )
+        """Marks what became of the messages of a round."""
+        marks: list[tuple[Any, ...]]
+        marks = [(c.tenant.id, c.waiting.key, "sent", c.waiting.row.copies + 1, now, None) for c in sent]
+        marks += [(c.tenant.id, c.waiting.key, "held", c.waiting.row.copies, None, why) for c, why in unwritable]
+        again = [
+            (c.tenant.id, c.waiting.key, "waiting", now + _pause(c.waiting.row.attempts), why) for c, why in failed
+        ]
+        if not marks and not again:
+            return
+        with self.engine.database.write() as connection:
+            outgoing.FINISH.run(connection, marks)
+            outgoing.RETRY.run(connection, again)
+            incidents = [_incident(c.tenant, c.waiting.row, why, now) for c, why in unwritable]
+            outgoing.OPEN_INCIDENT.run(connection, incidents)
 
 
-def recipients_of(content: bytes) -> list[str]:
-    """The envelope addresses of a mail that was built before."""
+def _incident(tenant: Tenant, row: Any, problem: str, now: datetime) -> tuple[Any, ...]:
+    """A mail that cannot be written waits for a person; the transition that asked for it stands."""
+    cause = f"message:{row.key}/held"
+    says = {
+        "event": f"message.{row.template}",
+        "fr": f"Le message «\u00a0{row.template}\u00a0» pour {row.case_ref} ne peut pas être écrit\u00a0: {problem}",
+        "en": f"The mail “{row.template}” for {row.case_ref} cannot be written: {problem}",
+    }
+    ident = reference("N", tenant.key, cause)
+    return (tenant.id, ident, row.subject, row.case_ref, "mail_held", cause, msgspec.json.encode(says).decode(), now)
+
+
+def _pause(attempts: int) -> timedelta:
+    """How long a mail waits after its transport failed: a minute, then four, sixteen, … at most six hours."""
+    return min(timedelta(minutes=4**attempts), timedelta(hours=6))
+
+
+def of_a_kept_mail(content: bytes) -> tuple[tuple[str, ...], datetime]:
+    """The envelope addresses and the date of a mail that was built before."""
     mail = message_from_bytes(content)
-    return [address for _, address in getaddresses([*mail.get_all("To", []), *mail.get_all("Cc", [])])]
+    addresses = getaddresses([*mail.get_all("To", []), *mail.get_all("Cc", [])])
+    return tuple(dict.fromkeys(address for _, address in addresses)), parsedate_to_datetime(mail["Date"])
 
 
 def _leaves_at(row: Any) -> datetime:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -33,6 +33,7 @@ free).
 """
 
 TRIES = 3
+_BEFORE_ANY = datetime(1970, 1, 1, tzinfo=UTC)
 SALTS = 4
 _decode_reasons = msgspec.json.Decoder(tuple[Reason, ...]).decode
 
@@ -189,22 +190,33 @@ class Engine:
 
     # --- parked events --------------------------------------------------------------------------------------------
 
-    def retry_parked(self, *, most: int = 500) -> int:
-        """Tries events that wait for a case once more (two transactions may have missed each other); gives how many
-        moved on.
+    def retry_parked(self, *, received_within: timedelta | None = None, most: int = 500) -> int:
+        """Tries events that wait for a case once more, all or those of late: on PostgreSQL the event and the opening of
+        its case may have missed each other. Gives how many moved on.
         """
-        moved = 0
         with self.database.read() as connection:
-            tenants = store.parked_tenants(connection)
-        for tenant_id in tenants:
+            now = self.read_now(connection)
+            since = now - received_within if received_within is not None else _BEFORE_ANY
+            tenants = store.parked_tenants(connection, since)
+            waiting = {tenant: store.parked(connection, tenant, since, most) for tenant in tenants}
+        return sum(self._retry(tenant, list(rows)) for tenant, rows in waiting.items())
+
+    def _retry(self, tenant: int, rows: list[Any]) -> int:
+        try:
             with self.database.write() as connection:
-                batch = self.batch(connection, tenant_id, self.now(connection))
+                batch = self.batch(connection, tenant, self.now(connection))
                 posting = _Posting(self, batch, [], 0)
-                posting.retry(store.parked(connection, tenant_id, most))
+                posting.retry(rows)
                 self._write(batch, posting.answered)
-                moved += len(posting.answered)
             self._committed(batch)
-        return moved
+            return sum(1 for answered in posting.answered if answered.verdict.verdict != "parked")
+        except (Busy, DatabaseUnusable):
+            raise
+        except Exception:  # one bad record stops only itself: it goes on waiting
+            if len(rows) == 1:
+                return 0
+        half = len(rows) // 2
+        return self._retry(tenant, rows[:half]) + self._retry(tenant, rows[half:])
 
     def expire_parked(self, *, most: int = 500) -> int:
         """Opens an incident for each event that waited too long for a case. The event waits on: its case may still
@@ -293,6 +305,8 @@ class _Posting:
         waiting = [(envelope_from_row(self.workflows, row), row.received_at) for row in rows]
         self.waiting.update({(row.source, row.event_id): row.waiting_for for row in rows})
         self._prepare([envelope for envelope, _ in waiting])
+        still = self._still_parked(envelope for envelope, _ in waiting)
+        waiting = [each for each in waiting if (each[0].source, each[0].id) in still]
         self._apply_all(
             [
                 (None, envelope, received, True)
@@ -301,6 +315,13 @@ class _Posting:
         )
         self._wake_parked()
         self.answered += self.parked.values()
+
+    def _still_parked(self, envelopes: Iterable[Envelope]) -> set[tuple[str, str]]:
+        """Which of these wait even now that their subjects are locked: others may have woken some meanwhile."""
+        keys = {(envelope.source, envelope.id) for envelope in envelopes}
+        sources, ids = sorted({source for source, _ in keys}), sorted({ident for _, ident in keys})
+        rows = store.received(self.batch.connection, self.batch.tenant.id, sources, ids) if keys else ()
+        return {(row.source, row.event_id) for row in rows if row.verdict == "parked"}
 
     def _read_inbox(self) -> None:
         sources = sorted({e.source for e in self.envelopes})
@@ -435,6 +456,9 @@ class _Posting:
             for envelope, _, _ in waiting:
                 self.settled.pop((envelope.source, envelope.id), None)
             self._prepare([envelope for envelope, _, _ in waiting])
+            if self.engine.database.dialect == "postgresql":
+                still = self._still_parked(envelope for envelope, _, known in waiting if known)
+                waiting = [each for each in waiting if not each[2] or (each[0].source, each[0].id) in still]
             waiting.sort(key=lambda w: (w[0].occurred_at or w[1], w[0].id))
             self._apply_all([(None, envelope, received_at, known) for envelope, received_at, known in waiting])
 

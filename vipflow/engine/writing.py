@@ -12,6 +12,7 @@ from vipflow.case import Case, DueTimer, Incident, Step
 from vipflow.decide import next_timer, without_settled
 from vipflow.engine.batch import Batch, TimerFault, Work
 from vipflow.engine.envelope import Envelope, Verdict
+from vipflow.errors import Busy
 from vipflow.facts import changed_facts, encode_facts
 from vipflow.references import reference
 from vipflow.store import tables
@@ -130,7 +131,7 @@ _remember = Insert(tables.history, _HISTORY)
 _queue = Insert(tables.messages, _MESSAGE)
 _name = Insert(tables.names, ["tenant", "collection", "value", "case_ref", "subject", "kind", "exclusive"])
 _receive = Insert(tables.inbox, _INBOX)
-_settle_verdicts = Update(tables.inbox, key=["tenant", "source", "event_id"], set=_VERDICT)
+_settle_verdicts = Update(tables.inbox, key=["tenant", "source", "event_id", "verdict"], set=_VERDICT)
 _report = InsertAbsent(tables.incidents, ["tenant", "id", "subject", "case_ref", "kind", "cause", "says", "opened_at"])
 
 _json = msgspec.json.Encoder(order="sorted").encode
@@ -178,7 +179,9 @@ def write_batch(batch: Batch, answered: list[Answered], new_policies: Mapping[st
     _name.run(connection, names)
     _report.run(connection, [_incident_row(batch, subject, incident) for subject, incident in _incidents(batch)])
     _receive.run(connection, [_inbox_row(tenant, a) for a in answered if not a.known])
-    _settle_verdicts.run(connection, [_verdict_row(tenant, a) for a in answered if a.known])
+    woken = [_verdict_row(tenant, a) for a in answered if a.known]
+    if _settle_verdicts.run(connection, woken) < len(woken):
+        raise Busy("an event that waited", "somebody else woke it at the same time", "try again")
 
 
 def _subject_stands(work: Work) -> bool:
@@ -393,7 +396,8 @@ def _inbox_row(tenant: int, answered: Answered) -> tuple[Any, ...]:
 
 
 def _verdict_row(tenant: int, answered: Answered) -> tuple[Any, ...]:
-    return (tenant, answered.envelope.source, answered.envelope.id, *_verdict_columns(answered, answered.verdict))
+    envelope = answered.envelope
+    return (tenant, envelope.source, envelope.id, "parked", *_verdict_columns(answered, answered.verdict))
 
 
 def _verdict_columns(answered: Answered, verdict: Verdict) -> tuple[Any, ...]:

@@ -52,7 +52,9 @@ class NeedsData(Exception):
 
 class _Unknown:
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # inspect and doctest probe for such names on everything they meet
+        if (
+            name.startswith("__") and name != "__struct_fields__"
+        ):  # inspect and doctest probe for such names on everything they meet
             raise AttributeError(name)
         raise NeedsData(name)
 

@@ -50,6 +50,11 @@ url = "sqlite:///vipflow.db"
 folder = "mails"
 domain = "demo.invalid"
 """
+_CLOCK = """
+# The year is over, and time stands still there: what comes next is seen from its last day.
+[clock]
+stands_at = {instant}
+"""
 
 Progress = Callable[[datetime, int], None]
 """Told where the clock stands and how many events have arrived."""
@@ -164,6 +169,9 @@ def play(
     begun = monotonic()
     player = _Player(installation, clock, year_folder, year, played, progress)
     player.play()
+    if settings.file is not None:
+        with settings.file.open("a", encoding="utf-8") as config:
+            config.write(_CLOCK.format(instant=year.ends_at.isoformat()))
     watch = _Stopwatch(played.seconds)
     played.report = watch.time("verify", lambda: _verify(installation))
     played.seconds["all"] = monotonic() - begun

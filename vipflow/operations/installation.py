@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vipflow.case import Trade
-from vipflow.clock import Clock, HostClock
+from vipflow.clock import Clock, HostClock, StillClock
 from vipflow.config import Settings
 from vipflow.delivery.render import Templates
 from vipflow.engine import Engine
@@ -88,7 +88,9 @@ def open_installation(
 
 def with_database(files: Files, database: Database, clock: Clock | None = None) -> Installation:
     """The same files upon another database: what a simulation and the tests ask for."""
-    clock = clock if clock is not None else HostClock()
+    if clock is None:
+        stands_at = files.settings.clock.stands_at
+        clock = HostClock() if stands_at is None else StillClock(stands_at)
     engine = Engine(database, files.workflows, files.trade, clock)
     return Installation(**vars(files), database=database, clock=clock, engine=engine)
 

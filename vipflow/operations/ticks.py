@@ -7,7 +7,7 @@ too late or twice they do no harm: what is due is written down, not remembered h
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from sqlalchemy import Connection
@@ -15,6 +15,10 @@ from sqlalchemy import Connection
 from vipflow.delivery.outbox import Delivery
 from vipflow.operations.installation import Installation
 from vipflow.store import outgoing, waiting, work
+
+
+JUST_NOW = timedelta(minutes=10)
+"""No transaction runs for longer: what was received before has been seen by everybody."""
 
 
 class Ticked(msgspec.Struct, frozen=True):
@@ -40,11 +44,16 @@ def tick_timers(installation: Installation) -> Ticked:
 
 
 def tick_parked(installation: Installation) -> Ticked:
-    """Opens an incident for each event that has waited too long for its customer or case, which it goes on doing."""
+    """Wakes events whose case is there after all, and opens an incident for each that has waited too long for it; such
+    an event goes on waiting.
+    """
     done = 0
+    if installation.database.dialect == "postgresql":
+        # Two that write at once may have missed each other: an event, and the opening of what it waits for.
+        done += installation.engine.retry_parked(received_within=JUST_NOW)
     is_due, next_at = _look(installation, waiting.next_parked_expiry)
     if is_due:
-        installation.engine.retry_parked()  # its case may have been opened beside it, by another daemon
+        done += installation.engine.retry_parked()
     while is_due:
         opened = installation.engine.expire_parked()
         done += opened
@@ -61,7 +70,7 @@ def tick_delivery(installation: Installation, delivery: Delivery) -> Ticked:
     while is_due:
         report = delivery.deliver()
         done += report.sent
-        faults += report.held
+        faults += report.held + report.failed
         is_due, next_at = _look(installation, outgoing.next_leaving)
         if not report.claimed and not report.superseded:
             break

@@ -52,7 +52,15 @@ _waiting = (
 )
 _next = select(messages.c.not_before).where(messages.c.state == "waiting").order_by(messages.c.not_before).limit(1)
 
-CLAIM = Update(messages, key=["tenant", "key"], set=["state", "attempts"])
+_forgotten = (
+    select(messages.c.tenant, messages.c.key)
+    .where(messages.c.state == "sending", messages.c.claimed_at <= bindparam("until"))
+    .limit(bindparam("most"))
+)
+
+CLAIM = Update(messages, key=["tenant", "key"], set=["state", "attempts", "claimed_at"])
+RELEASE = Update(messages, key=["tenant", "key", "state"], set=["state", "claimed_at"])
+RETRY = Update(messages, key=["tenant", "key"], set=["state", "not_before", "note"])
 KEEP_BYTES = Update(messages, key=["tenant", "key"], set=["message_id", "content_hash", "body"])
 OPEN_INCIDENT = InsertAbsent(incidents, ["tenant", "id", "subject", "case_ref", "kind", "cause", "says", "opened_at"])
 FINISH = Update(messages, key=["tenant", "key"], set=["state", "copies", "sent_at", "note"])
@@ -68,6 +76,11 @@ def subjects_with_mail(connection: Connection, now: datetime, most: int) -> Rows
 def waiting_messages(connection: Connection, tenant: int, subjects: Sequence[str]) -> Rows:
     """All waiting messages of these subjects, due or not (a ladder is judged whole), locked; in no order."""
     return connection.execute(_waiting, {"tenant": tenant, "subjects": list(subjects)}).all()
+
+
+def left_in_hand(connection: Connection, until: datetime, most: int) -> Rows:
+    """(tenant, key) of messages that somebody took in hand by `until` and never put down."""
+    return connection.execute(_forgotten, {"until": until, "most": most}).all()
 
 
 def next_leaving(connection: Connection) -> datetime | None:

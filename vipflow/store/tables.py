@@ -299,12 +299,15 @@ messages = Table(
     Column("message_id", Word),
     Column("content_hash", Word),
     Column("body", LargeBinary),
+    Column("claimed_at", UtcDateTime),  # when whoever is sending it took it in hand
     Column("sent_at", UtcDateTime),
     Column("note", Word),
     PrimaryKeyConstraint("tenant", "key", name="messages_pk"),
 )
 _waiting = messages.c.state == "waiting"
 Index("messages_to_send", messages.c.not_before, sqlite_where=_waiting, postgresql_where=_waiting)
+_in_hand = messages.c.state == "sending"
+Index("messages_in_hand", messages.c.claimed_at, sqlite_where=_in_hand, postgresql_where=_in_hand)
 Index("messages_of_subject", messages.c.tenant, messages.c.subject)
 
 incidents = Table(

@@ -59,7 +59,7 @@ _parked_for = select(inbox).where(
 )
 _parked = (
     select(inbox)
-    .where(inbox.c.tenant == _tenant, inbox.c.verdict == "parked")
+    .where(inbox.c.tenant == _tenant, inbox.c.verdict == "parked", inbox.c.received_at >= bindparam("since"))
     .order_by(inbox.c.occurred_at)
     .limit(bindparam("most"))
 )
@@ -88,7 +88,9 @@ _due_of = select(
     timers.c.case_ref, timers.c.name, timers.c.workflow, timers.c.event, timers.c.due_at, timers.c.errors
 ).where(timers.c.tenant == _tenant, timers.c.subject == bindparam("subject"), timers.c.wake_at <= bindparam("now"))
 _next_wake = select(func.min(timers.c.wake_at)).where(timers.c.wake_at.is_not(None))
-_parked_tenants = select(inbox.c.tenant).where(inbox.c.verdict == "parked", inbox.c.waiting_for.is_not(None)).distinct()
+_parked_tenants = (
+    select(inbox.c.tenant).where(inbox.c.verdict == "parked", inbox.c.received_at >= bindparam("since")).distinct()
+)
 
 
 def received(connection: Connection, tenant: int, sources: Sequence[str], ids: Sequence[str]) -> Rows:
@@ -142,14 +144,14 @@ def parked_for(connection: Connection, tenant: int, waiting: Sequence[str]) -> R
     return connection.execute(_parked_for, {"tenant": tenant, "waiting": list(waiting)}).all()
 
 
-def parked(connection: Connection, tenant: int, most: int) -> Rows:
-    """Events that wait, earliest first."""
-    return connection.execute(_parked, {"tenant": tenant, "most": most}).all()
+def parked(connection: Connection, tenant: int, since: datetime, most: int) -> Rows:
+    """Events received since then that wait, earliest first."""
+    return connection.execute(_parked, {"tenant": tenant, "since": since, "most": most}).all()
 
 
-def parked_tenants(connection: Connection) -> Sequence[int]:
-    """Tenants for whom an event waits."""
-    return connection.execute(_parked_tenants).scalars().all()
+def parked_tenants(connection: Connection, since: datetime) -> Sequence[int]:
+    """Tenants for whom an event waits that was received since then."""
+    return connection.execute(_parked_tenants, {"since": since}).scalars().all()
 
 
 def parked_too_long(connection: Connection, now: datetime, most: int) -> Rows:

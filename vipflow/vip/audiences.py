@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from vipflow.case import View
-from vipflow.days import midnight
-from vipflow.vip.calendar import ONE_DAY, adobe_mail_days, next_office_instant
+from vipflow.vip.calendar import adobe_mail_days, next_office_instant
 from vipflow.vip.customers import Member, Reseller, customer_of, reseller_of
-from vipflow.vip.records import Authorization, Customer, Membership
+from vipflow.vip.records import Customer, Membership
 from vipflow.workflow import Audience, Person
 
 CONTACT = "contact"
@@ -47,16 +46,12 @@ def _account_manager(view: View) -> Person | None:
 
 
 def _in_office_hours(view: View) -> datetime:
-    """Next office hours: of deactivated licences once a promise is over, of the year on no day on which Adobe mails."""
+    """Next office hours: mails of the year on no day on which Adobe mails."""
     facts = view.case.facts if view.case is not None else None
-    earliest = view.now
     avoid: frozenset[date] = frozenset()
-    if isinstance(facts, Authorization) and facts.promised_until is not None and view.case is not None:
-        if view.case.state == "suspended":
-            earliest = max(earliest, midnight(facts.promised_until + ONE_DAY, view.tenant.zone))
-    elif isinstance(facts, Membership) and facts.anniversary is not None:
+    if isinstance(facts, Membership) and facts.anniversary is not None:
         avoid = adobe_mail_days(facts.anniversary, view.policy)
-    return next_office_instant(earliest, view.policy, view.tenant.zone, avoid)
+    return next_office_instant(view.now, view.policy, view.tenant.zone, avoid)
 
 
 def _at_once(view: View) -> datetime:

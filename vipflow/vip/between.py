@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from vipflow.case import View
-from vipflow.vip.records import Line
+from vipflow.vip.records import Line, Membership
 
 
 class FirstAuthorization(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Lost(msgspec.Struct, frozen=True):
 
 
 class Renewed(msgspec.Struct, frozen=True):
-    """To a membership: Adobe accepted the renewal of these licences, ordered on that day."""
+    """To a membership: Adobe accepted the renewal of these licences, never none, ordered on that day."""
 
     lines: tuple[Line, ...]
     ordered_on: date
@@ -46,9 +46,10 @@ class FoundMembership(msgspec.Struct, frozen=True):
 
 
 class PlacedOrder(msgspec.Struct, frozen=True):
-    """To an authorization: the order that was placed for it, by our reference."""
+    """To an authorization: the order that was placed for it, by our reference. `found`: before we knew the customer."""
 
     order: str
+    found: bool = False
 
 
 class Paid(msgspec.Struct, frozen=True):
@@ -82,10 +83,6 @@ class Shares(msgspec.Struct, frozen=True):
         return self.shares.get(at_hand(view), ())
 
 
-NOT_STARTED = ("awaiting_first_order", "expired")
-"""Where an accepted order begins a term; elsewhere it adds to the running one."""
-
-
 def membership(_facts: Any, _data: Any, view: View) -> str | None:
     """The customer's membership."""
     case = view.only("membership")
@@ -105,13 +102,21 @@ def membership_that_noticed(_facts: Any, _data: Any, view: View) -> str | None:
 
 
 def membership_to_begin(_facts: Any, _data: Any, view: View) -> str | None:
-    """The membership whose term an accepted order begins."""
-    return _membership_in(view, *NOT_STARTED)
+    """The membership whose term an accepted order begins: its first, or the first after it expired."""
+    case = view.only("membership")
+    if case is None or case.state not in ("awaiting_first_order", "expired"):
+        return None
+    return None if case.state == "expired" and within_lapsed_term(case.facts, view) else case.ref
 
 
 def running_membership(_facts: Any, _data: Any, view: View) -> str | None:
-    """The membership, while its term runs."""
-    return None if _membership_in(view, *NOT_STARTED) else membership(_facts, _data, view)
+    """The membership to whose term an accepted order adds: the running one, or one that ended before we learnt of it."""
+    return None if membership_to_begin(_facts, _data, view) else membership(_facts, _data, view)
+
+
+def within_lapsed_term(facts: Membership, view: View) -> bool:
+    """Whether what happened belongs to the term that the last closing ended, however late we learn of it."""
+    return facts.lapsed_on is not None and view.today <= facts.lapsed_on
 
 
 def at_hand(view: View) -> str:

@@ -241,8 +241,12 @@ class Membership(Facts, frozen=True, kw_only=True):
     """What the last closing removed, until a renewal dated before it brings it back."""
     lapsed_on: date | None = None
     """The last day of the window that then closed."""
+    term_from: date | None = None
+    """The anniversary date that began the running term; None in the first that we know."""
     renewal_confirmed: bool = True
     """False where the clock concluded that Adobe renewed by itself."""
+    taken_for_renewed: Lines = ()
+    """What it concluded that of."""
     renewal_declined: bool = False
     renewed_on: date | None = None
     comes_up: date | None = None

@@ -279,11 +279,13 @@ def _messages() -> None:
         sa.Column("message_id", WORD),
         sa.Column("content_hash", WORD),
         sa.Column("body", sa.LargeBinary()),
+        sa.Column("claimed_at", INSTANT),
         sa.Column("sent_at", INSTANT),
         sa.Column("note", WORD),
         sa.PrimaryKeyConstraint("tenant", "key", name="messages_pk"),
     )
     op.create_index("messages_to_send", "messages", ["not_before"], **_where("state = 'waiting'"))
+    op.create_index("messages_in_hand", "messages", ["claimed_at"], **_where("state = 'sending'"))
     op.create_index("messages_of_subject", "messages", ["tenant", "subject"])
 
 
