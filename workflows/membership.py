@@ -171,7 +171,7 @@ def reminding_in_vain(facts: Membership, data: NoData, view: View) -> Reason | N
     """Nobody is reminded of a renewal that is not to come, or that Adobe has made by itself."""
     if facts.renewal_declined:
         return _declined()
-    if _taken_for_renewed(facts, view):
+    if facts.anniversary is not None and _taken_for_renewed(facts, facts.anniversary, view):
         on_day = day(facts.anniversary)
         return Reason(
             "renewed_by_adobe",
@@ -233,8 +233,8 @@ def with_more_licences(facts: Membership, data: Gained, view: View) -> Membershi
     if _of_a_closed_term(facts, view):
         # Learnt late: the closing would have ended it with the rest, or taken it for renewed with the rest.
         if facts.renewal_confirmed:
-            closed_on = facts.lapsed_on or _closing_before(facts, view)
-            return replace(facts, lapsed=together(facts.lapsed, data.lines), lapsed_on=closed_on)
+            lapsed = together(facts.lapsed, data.lines)
+            return replace(facts, lapsed=lapsed, lapsed_on=_last_closing(facts, view))
         facts = replace(facts, taken_for_renewed=together(facts.taken_for_renewed, data.lines))
     facts = replace(facts, licences=together(facts.licences, data.lines))
     if facts.first_order_on is None or view.today >= facts.first_order_on:
@@ -377,20 +377,23 @@ def _of_a_closed_term(facts: Membership, view: View) -> bool:
     """Whether what happened belongs to a term whose window has closed since."""
     if state_of(view) == "expired":
         return within_lapsed_term(facts, view)
-    if facts.term_from is None or local_day(view.now, view.tenant.zone) <= _closing_before(facts, view):
+    closed_on = _last_closing(facts, view)
+    if facts.term_from is None or closed_on is None or local_day(view.now, view.tenant.zone) <= closed_on:
         return False
     return view.today < facts.term_from or within_lapsed_term(facts, view)
 
 
-def _closing_before(facts: Membership, view: View) -> date:
+def _last_closing(facts: Membership, view: View) -> date | None:
     """The last day of the window in which the running term was renewed."""
-    return facts.lapsed_on or renewal_dates(facts.term_from, view.policy).window_closes
+    if facts.lapsed_on is not None or facts.term_from is None:
+        return facts.lapsed_on
+    return renewal_dates(facts.term_from, view.policy).window_closes
 
 
-def _taken_for_renewed(facts: Membership, view: View) -> bool:
+def _taken_for_renewed(facts: Membership, anniversary: date, view: View) -> bool:
     """Whether Adobe renewed by itself, as far as we know: its day is over, and nobody said anything else."""
-    over = facts.anniversary is not None and view.today > facts.anniversary
-    return over and state_of(view) == "ready" and not_renewed_by_adobe(facts, None, view) is None
+    over = state_of(view) == "ready" and view.today > anniversary
+    return over and not_renewed_by_adobe(facts, None, view) is None
 
 
 # --- where it starts, when it reminds ------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Exit codes, errors, resellers, who acts, and for which day."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -105,7 +106,7 @@ def test_busy_is_six_and_says_what_to_do(cli: Cli, nord: int, place: Path) -> No
 
 
 def test_whoever_reads_a_part_only_ends_it_quietly(tmp_path: Path) -> None:
-    program = f"{sys.executable} -m vipflow workflow show purchase_authorization | head -1"
+    program = f"{shlex.quote(sys.executable)} -m vipflow workflow show purchase_authorization | head -1"
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert done.stderr == ""
 

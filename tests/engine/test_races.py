@@ -17,6 +17,7 @@ from sqlalchemy import event
 
 from tests.engine.worlds import World
 from vipflow.engine import Verdict
+from vipflow.store import tables
 
 LOCK = "FROM subjects"
 """The statement that locks subjects (or, on SQLite, reads them behind the gate)."""
@@ -388,3 +389,26 @@ def _is_sound(world: World) -> None:
         if case.settled:
             assert world.timers(case.ref) == {}
     assert len({row.cause for row in world.rows("history")}) == len(world.rows("history"))
+
+
+# --- events that wait ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_that_wake_the_same_event_wake_it_once(worlds: list[World]) -> None:
+    here = worlds[0]
+    here.post("member.rename", "members/shop-1", {"name": "Anna"}, id="early")
+    _let_it_wait_for_nobody(here)
+    here.applied("member.join", "members/shop-1", {"name": "Ann"})
+
+    race((worlds[1], lambda world: world.engine.retry_parked()), (worlds[2], lambda world: world.engine.retry_parked()))
+
+    assert here.row("inbox", event_id="early").verdict == "applied"
+    assert [row.event for row in here.rows("history")].count("rename") == 1
+    _is_sound(here)
+
+
+def _let_it_wait_for_nobody(world: World) -> None:
+    """As if the event and the opening of its case had missed each other."""
+    with world.database.write() as connection:
+        connection.execute(tables.inbox.update().values(waiting_for="members/nobody"))

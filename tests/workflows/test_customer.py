@@ -6,7 +6,7 @@ import pytest
 from tests.workflows.world import ADMIN, ELAN, MARIE, PHOTOSHOP, SHOP, World, codes, lines
 from vipflow.case import Stale
 from vipflow.vip.customers import provisional_number, warnings_before_inviting
-from workflows.customer import ExistingMember, NewCustomer
+from workflows.customer import BouncedMail, Correction, ExistingMember, NewCustomer
 
 
 def test_an_invitation_gives_a_vip_number_at_once_visibly_provisional(world):
@@ -305,3 +305,29 @@ def test_a_member_that_takes_the_number_of_an_anniversary_but_none_given_is_bad_
 def test_accepting_an_invitation_twice_is_stale(invited):
     invited.done("invitation.accept")
     assert isinstance(invited.send("invitation.accept"), Stale)
+
+
+def test_a_member_is_adopted_with_an_old_authorization_that_was_ordered():
+    marketplace = World(policy="vip-marketplace", start="2024-06-01")
+    old = {"lines": lines((PHOTOSHOP, 2)), "created_on": "2024-05-01"}
+    marketplace.adopt(authorizations=[{**old, "ordered": True, "order_number": "AD1"}, old])
+    cases = [*marketplace.settled.values(), *marketplace.here.cases.values()]
+    states = sorted(case.state for case in cases if case.workflow == "purchase_authorization")
+    assert states == ["expired", "ordered"]
+    marketplace.done("order.accept")
+    assert marketplace.state("membership") == "active"
+    assert marketplace.messages == []
+
+
+@pytest.mark.parametrize(
+    ("cls", "data"),
+    [
+        (Correction, {"company": "x" * 241}),
+        (BouncedMail, {"address": "x" * 501}),
+        (BouncedMail, {"address": "a@b.example", "diagnosis": "x" * 2001}),
+        (BouncedMail, {"address": "a@b.example", "subject_line": "x" * 2001}),
+    ],
+)
+def test_free_texts_have_an_end(cls, data):
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(data, cls)

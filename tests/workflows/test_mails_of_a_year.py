@@ -177,12 +177,11 @@ def test_what_was_not_renewed_is_named_until_it_is_too_late():
     assert said == [(10, False, False), (6, True, False), (6, True, True)]
 
 
-def test_adobe_renews_nothing_by_itself_once_its_day_is_over_or_after_a_renewal_in_part():
+def test_nobody_is_asked_to_order_what_adobe_will_have_renewed_by_itself():
     world = a_marketplace_year_left_to_adobe()
-    said = {
-        world.day_of(mail.effective_at): mail.context["renews_by_itself"] for mail in world.mails("renewal_to_follow")
-    }
-    assert said == {"2025-01-08": True, "2025-01-23": False, "2025-01-29": False}
+    for template in ("renewal_to_follow", "renewal_reminder"):
+        said = {world.day_of(mail.effective_at): mail.context["renews_by_itself"] for mail in world.mails(template)}
+        assert said == {"2025-01-08": True}
     confirmed = world.mails("renewal_confirmed")[0].context
     assert (confirmed["anniversary"], confirmed["next_anniversary"]) == ("2025-01-16", "2026-01-16")
 

@@ -337,6 +337,93 @@ def test_staff_may_remind_of_a_renewal_by_hand(member):
     assert member.templates() == ["renewal_reminder", "renewal_to_follow"]
 
 
+# --- learnt late ---------------------------------------------------------------------------------------------------
+
+
+def bought(world, *pairs, at=None):
+    return world.done("purchase_authorization.pay", case=world.authorize(*pairs), at=at)
+
+
+@pytest.mark.parametrize("told_on", ["2025-01-12", "2025-01-20"])
+def test_what_was_bought_in_the_term_that_ended_ends_with_it_whenever_we_learn_of_it(member, told_on):
+    member.go_to("2025-01-10")
+    order = member.order(member.authorize((ILLUSTRATOR, 2)))
+    member.go_to(told_on)
+    member.done("order.accept", case=order, at="2025-01-12")
+    member.go_to("2025-01-21")
+    facts = member.facts("membership")
+    assert member.state("membership") == "expired"
+    assert (facts.anniversary.isoformat(), facts.licences) == ("2025-01-16", ())
+    assert quantities(facts.lapsed) == {PHOTOSHOP: 10, ILLUSTRATOR: 2}
+    assert member.state(order) == "accepted"
+    assert member.incidents == []
+    assert member.lists == {"no_products"}
+
+
+@pytest.mark.parametrize("told_on", ["2025-01-12", "2025-01-20"])
+def test_what_was_bought_after_the_renewal_and_not_renewed_ends_whenever_we_learn_of_it(member, told_on):
+    member.go_to("2024-12-18")
+    renew(member)
+    member.go_to("2025-01-10")
+    order = member.order(member.authorize((ILLUSTRATOR, 2)))
+    member.go_to(told_on)
+    member.done("order.accept", case=order, at="2025-01-12")
+    member.go_to("2025-01-21")
+    facts = member.facts("membership")
+    assert member.state("membership") == "active"
+    assert facts.anniversary.isoformat() == "2026-01-16"
+    assert (quantities(facts.licences), quantities(facts.lapsed)) == ({PHOTOSHOP: 10}, {ILLUSTRATOR: 2})
+    assert facts.lapsed_on.isoformat() == "2025-01-16"
+
+
+def test_what_was_bought_in_the_ended_term_can_still_be_renewed_and_given_back(member):
+    member.go_to("2025-01-20")
+    pa = member.authorize((ILLUSTRATOR, 2))
+    member.done("purchase_authorization.pay", case=pa, at="2025-01-12")
+    member.done("purchase_authorization.reverse_payment", case=pa)
+    assert quantities(member.facts("membership").lapsed) == {PHOTOSHOP: 10}
+    member.done("purchase_authorization.pay", case=pa, at="2025-01-12")
+    member.done("membership.renew", at="2025-01-15")
+    assert quantities(member.facts("membership").licences) == {PHOTOSHOP: 10, ILLUSTRATOR: 2}
+
+
+def test_what_was_bought_after_closing_starts_a_new_term(member):
+    member.go_to("2025-01-20")
+    bought(member, (ILLUSTRATOR, 2), at="2025-01-17")
+    assert member.state("membership") == "active"
+    assert member.facts("membership").anniversary.isoformat() == "2026-01-17"
+    assert quantities(member.facts("membership").licences) == {ILLUSTRATOR: 2}
+
+
+# --- nothing to renew ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", ["vip-2024", "vip-marketplace"])
+def test_a_customer_with_nothing_to_renew_hears_nothing_of_a_renewal(policy):
+    world = with_first_order("2024-01-16", policy)
+    world.done("return_request.open", {"order": world.ref_of("order")})
+    world.done("return_request.approve")
+    assert world.facts("membership").licences == ()
+    world.go_to("2025-01-10")
+    assert world.state("membership") == "ready"
+    assert codes(world.refused("membership.remind")) == ["nothing_to_renew"]
+    assert codes(world.refused("order.place", {"kind": "renewal"})) == ["nothing_to_renew"]
+    world.go_to("2025-02-01")
+    assert world.state("membership") == "expired"
+    assert [mail.template for mail in world.messages if mail.ladder == "renewal"] == []
+    assert world.incidents == []
+
+
+def test_a_renewal_of_nothing_is_shown_to_a_person(member):
+    member.done("return_request.open", {"order": member.ref_of("order")})
+    member.done("return_request.approve")
+    member.go_to("2025-01-10")
+    decision = member.done("membership.renew")
+    assert [incident.kind for incident in decision.incidents] == ["contradiction"]
+    assert member.state("membership") == "ready"
+    assert "renewal_confirmed" not in member.templates()
+
+
 # --- the marketplace -----------------------------------------------------------------------------------------------
 
 
@@ -377,16 +464,55 @@ def test_a_silent_adobe_is_taken_to_have_renewed_and_nobody_is_told_of_an_end(ma
     assert marketplace.mails("renewal_confirmed")[0].context["next_anniversary"] == "2026-01-16"
 
 
+def test_what_was_bought_after_closing_stays_when_adobe_reports_its_renewal(marketplace):
+    marketplace.go_to("2025-02-01")
+    bought(marketplace, (ILLUSTRATOR, 2))
+    bought(marketplace, (PHOTOSHOP, 1))
+    marketplace.done("membership.renew", {"lines": lines((PHOTOSHOP, 7))})
+    facts = marketplace.facts("membership")
+    assert quantities(facts.licences) == {PHOTOSHOP: 8, ILLUSTRATOR: 2}
+    assert (facts.renewal_confirmed, facts.taken_for_renewed) == (True, ())
+
+
+def test_a_report_that_everything_was_renewed_leaves_the_licences_as_they_are(marketplace):
+    marketplace.go_to("2025-02-01")
+    bought(marketplace, (ILLUSTRATOR, 2))
+    marketplace.done("membership.renew")
+    assert quantities(marketplace.facts("membership").licences) == {PHOTOSHOP: 10, ILLUSTRATOR: 2}
+
+
+@pytest.mark.parametrize("told_on", ["2025-01-12", "2025-02-02"])
+def test_what_was_bought_before_adobe_renewed_by_itself_is_taken_for_renewed_too(marketplace, told_on):
+    marketplace.go_to("2025-01-10")
+    order = marketplace.order(marketplace.authorize((ILLUSTRATOR, 2)))
+    marketplace.go_to(told_on)
+    marketplace.done("order.accept", case=order, at="2025-01-12")
+    marketplace.go_to("2025-02-03")
+    facts = marketplace.facts("membership")
+    assert quantities(facts.licences) == quantities(facts.taken_for_renewed) == {PHOTOSHOP: 10, ILLUSTRATOR: 2}
+
+
+def test_nobody_reminds_by_hand_of_what_adobe_will_have_renewed(marketplace):
+    marketplace.go_to("2025-01-16")
+    marketplace.done("membership.remind")
+    marketplace.go_to("2025-01-17")
+    assert codes(marketplace.refused("membership.remind")) == ["renewed_by_adobe"]
+    assert not [mail for mail in marketplace.leaving() if mail.ladder == "renewal"]
+
+
 @pytest.mark.parametrize("day", ["2024-06-01", "2024-11-01", "2025-01-10"])
 def test_a_declined_renewal_lets_the_licences_end(marketplace, day):
     marketplace.go_to(day)
     marketplace.done("membership.decline_renewal")
     marketplace.go_to("2025-01-30")
     assert marketplace.state("membership") == "ready"
-    assert marketplace.mails("renewal_open")[-1].context["renews_by_itself"] is (day == "2025-01-10")
+    assert codes(marketplace.refused("membership.remind")) == ["renewal_declined"]
+    assert not [mail for mail in marketplace.leaving() if mail.ladder == "renewal"]
     marketplace.go_to("2025-01-31")
     assert marketplace.state("membership") == "expired"
-    assert "licences_ending" in marketplace.templates()
+    about_renewal = [mail for mail in marketplace.messages if mail.ladder == "renewal"]
+    since = [mail.template for mail in about_renewal if mail.effective_at > marketplace.moment(day)]
+    assert since == ["licences_ending"]
     assert codes(marketplace.refused("membership.decline_renewal")) == ["not_in_this_state"]
 
 

@@ -173,3 +173,19 @@ def test_a_direct_order_is_checked_like_any_new_product():
     assert codes(world.refused("order.place", data)) == ["wrong_segment"]
     data = {"kind": "direct", "lines": lines(("65300000CA01A12", 1))}
     assert codes(world.refused("order.place", data)) == ["unknown_product"]
+
+
+# --- renewals ------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_that_would_renew_nothing_is_refused(member):
+    member.go_to("2024-12-20")
+    all_of_it = member.order(kind="renewal")
+    refusal = member.refused("order.place", {"kind": "renewal"})
+    assert codes(refusal) == ["nothing_left_to_renew"]
+    assert refusal.reasons[0].facts["orders"] == [all_of_it]
+    member.done("order.refuse", case=all_of_it)
+    assert member.state("membership") == "ready"
+    member.done("order.accept", case=member.order(kind="renewal"))
+    assert member.state("membership") == "renewed"
+    assert codes(member.refused("order.place", {"kind": "renewal"})) == ["already_renewed"]

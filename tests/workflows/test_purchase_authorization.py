@@ -439,8 +439,47 @@ def test_what_is_said_of_deactivated_licences_waits_for_the_end_of_a_promise():
     world, pa = authorized()
     world.go_to("2024-03-20")
     world.done("purchase_authorization.extend", {"until": "2024-04-05"}, pa, reason="holiday")
-    world.go_to("2024-04-04")
-    assert world.mails("licences_deactivated")[0].not_before == world.moment("2024-04-08T08:00")  # a Monday
+    world.go_to("2024-04-05T23:59")
+    assert world.state(pa) == "suspended"
+    assert world.mails("licences_deactivated") == []
+    assert codes(world.refused("purchase_authorization.remind", case=pa)) == ["promise_runs"]
+    world.go_to("2024-04-06")
+    assert [mail.not_before for mail in world.mails("licences_deactivated")] == [world.moment("2024-04-08T08:00")]
+
+
+def test_a_promise_holds_what_waits_to_be_said_of_deactivated_licences_and_it_is_said_after():
+    world, pa = authorized()
+    world.go_to("2024-04-03T00:30")  # deactivated at midnight, the mail waits for eight o'clock
+    world.done("purchase_authorization.extend", {"until": "2024-04-10"}, pa, reason="holiday")
+    assert "licences_deactivated" not in [mail.template for mail in world.leaving()]
+    world.go_to("2024-04-11T00:00")
+    first, second = world.mails("licences_deactivated")
+    assert (first.not_before, second.not_before) == (world.moment("2024-04-03T08:00"), world.moment("2024-04-11T08:00"))
+    assert second in world.leaving()
+
+
+def test_after_a_promise_nothing_is_said_of_licences_that_were_settled_meanwhile():
+    world, pa = authorized()
+    world.go_to("2024-04-03T00:30")
+    world.done("purchase_authorization.extend", {"until": "2024-04-10"}, pa, reason="holiday")
+    world.done("purchase_authorization.customer_paid", case=pa)
+    world.go_to("2024-05-01")
+    assert "licences_deactivated" not in [mail.template for mail in world.leaving()]
+    assert len(world.mails("licences_deactivated")) == 1
+
+
+def test_adobe_deactivating_what_was_expected_is_no_contradiction():
+    expired, pa = authorized("vip-marketplace")
+    expired.go_to("2024-03-20")
+    written_off, other = authorized()
+    written_off.go_to("2024-04-20")
+    written_off.done("purchase_authorization.write_off", case=other, by=ADMIN, reason="gone")
+    for world, ref, state in ((expired, pa, "expired"), (written_off, other, "written_off")):
+        world.forget_mails()
+        assert world.done("purchase_authorization.deactivate", case=ref).incidents == ()
+        assert world.state(ref) == state
+        assert world.facts(ref).deactivated_on == world.here.today
+        assert world.messages == []
 
 
 @pytest.mark.parametrize("day", ["2024-03-10", "2024-03-20", "2024-04-05"])

@@ -173,3 +173,18 @@ def test_a_renewal_returned_after_the_term_began_takes_its_licences(member):
 def test_a_return_names_one_thing(data):
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(data, NewReturn)
+
+
+def test_what_adobe_deactivated_while_it_was_ordered_can_go_back(member):
+    pa = member.authorize((PHOTOSHOP, 2))
+    order = member.order(pa)
+    member.done("purchase_authorization.deactivate", case=pa)
+    for state in ("suspended", "returned"):
+        opened = member.done("return_request.open", {"order": order, "lines": lines((PHOTOSHOP, 1))})
+        decision = member.done("return_request.approve", case=opened.steps[0].after.ref)
+        assert decision.incidents == ()
+        assert member.state(pa) == state
+    assert member.state(order) == "returned"
+    assert quantities(member.facts("membership").licences) == {PHOTOSHOP: 10}
+    assert member.lists == frozenset()
+    member.authorize((PHOTOSHOP, 1))

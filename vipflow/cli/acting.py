@@ -143,6 +143,14 @@ def short_day(on: date | None) -> str:
     return "" if on is None else f"{on.day} {_MONTHS[on.month - 1][:3]} {on.year}"
 
 
+def order_by(row: Any, zone: ZoneInfo) -> date | None:
+    """The last day to order an authorization: its due day, or the day in the zone on which it expires."""
+    from vipflow.days import local_day
+
+    due_on: date | None = row.due_on
+    return local_day(row.expires_at, zone) if due_on is None and row.expires_at is not None else due_on
+
+
 def lines_text(lines: Sequence[ProductLine]) -> str:
     """One product a line: `5 × Photoshop for Teams`."""
     return "\n".join(f"{line.quantity} × {line.product}" for line in lines)

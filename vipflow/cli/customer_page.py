@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
-from vipflow.cli.acting import day_text, lines_text, moment_text, short_day
+from vipflow.cli.acting import day_text, lines_text, moment_text, order_by, short_day
 from vipflow.cli.output import facts_table, table
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def rendered(page: CustomerPage, zone: ZoneInfo, *, most_coming: int) -> Iterato
     yield from _head(page)
     yield from _tasks(page)
     yield from _incidents(page, zone)
-    yield from _open_authorizations(page)
+    yield from _open_authorizations(page, zone)
     yield from _products(page)
     yield from _renewal(page)
     yield from _history_of_authorizations(page)
@@ -98,7 +98,7 @@ def _incidents(page: CustomerPage, zone: ZoneInfo) -> Iterator[RenderableType]:
         )
 
 
-def _open_authorizations(page: CustomerPage) -> Iterator[RenderableType]:
+def _open_authorizations(page: CustomerPage, zone: ZoneInfo) -> Iterator[RenderableType]:
     if not page.open_authorizations:
         return
     yield _title("Pending and late authorizations")
@@ -109,7 +109,7 @@ def _open_authorizations(page: CustomerPage) -> Iterator[RenderableType]:
                 "Status": _status,
                 "Products": lambda row: lines_text(row.lines),
                 "Created": lambda row: short_day(row.created_on),
-                "Order by": lambda row: short_day(row.due_on or (row.expires_at.date() if row.expires_at else None)),
+                "Order by": lambda row: short_day(order_by(row, zone)),
                 "Deactivated from": lambda row: short_day(row.suspended_from),
             },
             page.open_authorizations,

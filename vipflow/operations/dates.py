@@ -85,8 +85,19 @@ def in_force(book: PolicyBook, name: str, on: date) -> Policy:
     return book.in_force(name, on)
 
 
+EARLIEST, LATEST = date(1990, 1, 1), date(2990, 12, 31)
+"""Ours: far beyond any membership, and every rule can still count from there."""
+
+
 def day(option: str, given: str) -> date:
     """A day as typed; BadInput names the option."""
+    found = _day(option, given)
+    if not EARLIEST <= found <= LATEST:
+        raise BadInput(option, f"{given} is no day of a membership", f"give one from {EARLIEST} to {LATEST}")
+    return found
+
+
+def _day(option: str, given: str) -> date:
     try:
         if len(given) != len("2024-03-01"):
             raise ValueError(given)
@@ -112,4 +123,6 @@ def _instant(given: str, where: ZoneInfo) -> datetime:
         raise BadInput(
             "--created", f"{given!r} is neither a day nor an instant", "write 2024-03-01 or 2024-03-01T23:30:00Z"
         ) from None
+    if not EARLIEST <= instant.date() <= LATEST:
+        raise BadInput("--created", f"{given} is no day of a membership", f"give one from {EARLIEST} to {LATEST}")
     return instant.replace(tzinfo=where) if instant.tzinfo is None else instant

@@ -10,8 +10,10 @@ import msgspec
 
 from vipflow.engine.envelope import LONGEST_LINE, Envelope, Verdict, read_envelope
 from vipflow.errors import BadInput, Busy, Conflict, NotFound, VipflowError
+from vipflow.operations.allowed import not_allowed_to
 from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
+from vipflow.vip.roles import ACT_OF
 
 AT_ONCE = 500
 """Events of one transaction: enough to be fast, few enough that others who write need not wait long."""
@@ -86,7 +88,7 @@ def post_lines(
     for number, line in lines:
         if line is not None and not line.strip():
             continue
-        batch.append((number, _read(installation, number, line, default_source)))
+        batch.append((number, _read(installation, who, number, line, default_source)))
         if len(batch) == AT_ONCE:
             _post(installation, who, batch, posted, told)
             batch = []
@@ -113,14 +115,22 @@ def numbered_lines(
         yield number, None
 
 
-def _read(installation: Installation, number: int, line: bytes | None, default_source: str | None) -> Envelope | Line:
+def _read(
+    installation: Installation, who: Who, number: int, line: bytes | None, default_source: str | None
+) -> Envelope | Line:
     if line is None:
         problem = f"the event: it is longer than {LONGEST_LINE:,} bytes; send fewer lines in it"
         return Line(number, "bad_input", problem=problem)
     try:
-        return read_envelope(line.strip(), installation.workflows, default_source=default_source)
+        envelope = read_envelope(line.strip(), installation.workflows, default_source=default_source)
     except BadInput as wrong:
         return Line(number, "bad_input", problem=str(wrong))
+    if ACT_OF.get(envelope.type) == "administer":
+        against = not_allowed_to(who, "administer")
+        if against is not None:
+            problem = f"event {envelope.source}/{envelope.id}: {envelope.type}: {against.says.en}"
+            return Line(number, "refused", problem=problem)
+    return envelope
 
 
 def _post(

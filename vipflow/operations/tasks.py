@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from typing import Any, Literal, NamedTuple, TypeAlias
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -61,14 +62,14 @@ def list_tasks(
         wanted = WantedCases(workflow, states, owner=owner, lists=lists)
         for row in _all_cases(installation, who, wanted):
             known = _Known(row.ref, row.workflow, row.state, facts_of(installation, row))
-            found += _tasks(row.subject, row.name, (known,), today)
+            found += _tasks(row.subject, row.name, (known,), today, who.zone)
     return tuple(sorted((task for task in found if kind in (None, task.kind)), key=_pressing))
 
 
 def tasks_of(view: View, company: str) -> tuple[Task, ...]:
     """What one customer asks for, the most pressing first."""
     cases = (_Known(case.ref, case.workflow, case.state, case.facts) for case in view.cases.values())
-    return tuple(sorted(_tasks(view.subject, company, cases, view.today), key=_pressing))
+    return tuple(sorted(_tasks(view.subject, company, cases, view.today, view.tenant.zone), key=_pressing))
 
 
 def _all_cases(installation: Installation, who: Who, wanted: WantedCases) -> Iterator[Any]:
@@ -82,20 +83,20 @@ def _all_cases(installation: Installation, who: Who, wanted: WantedCases) -> Ite
         after = CasePlace(rows[-1].name_folded, rows[-1].subject, rows[-1].ref)
 
 
-def _tasks(customer: str, company: str, cases: Iterable[_Known], today: date) -> Iterator[Task]:
+def _tasks(customer: str, company: str, cases: Iterable[_Known], today: date, zone: ZoneInfo) -> Iterator[Task]:
     for case in cases:
         if case.workflow == "purchase_authorization" and case.state in NOT_ORDERED:
-            yield from _of_authorization(customer, company, case, today)
+            yield from _of_authorization(customer, company, case, today, zone)
         elif case.workflow == "membership" and case.state in TO_RENEW:
             yield _of_membership(customer, company, case, today)
 
 
-def _of_authorization(customer: str, company: str, case: _Known, today: date) -> Iterator[Task]:
+def _of_authorization(customer: str, company: str, case: _Known, today: date, zone: ZoneInfo) -> Iterator[Task]:
     facts = case.facts
     count = total_of(facts.lines)
     last_day = facts.due_on
     if last_day is None and facts.expires_at is not None:
-        last_day = facts.expires_at.date()
+        last_day = local_day(facts.expires_at, zone)
     paid = facts.customer_paid_on is not None
     yield Task(
         "order_to_place",

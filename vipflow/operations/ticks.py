@@ -16,7 +16,6 @@ from vipflow.delivery.outbox import Delivery
 from vipflow.operations.installation import Installation
 from vipflow.store import outgoing, waiting, work
 
-
 JUST_NOW = timedelta(minutes=10)
 """No transaction runs for longer: what was received before has been seen by everybody."""
 

@@ -110,7 +110,7 @@ def membership_to_begin(_facts: Any, _data: Any, view: View) -> str | None:
 
 
 def running_membership(_facts: Any, _data: Any, view: View) -> str | None:
-    """The membership to whose term an accepted order adds: the running one, or one that ended before we learnt of it."""
+    """The membership to whose term an accepted order adds: the running one, or one that ended meanwhile."""
     return None if membership_to_begin(_facts, _data, view) else membership(_facts, _data, view)
 
 
