@@ -74,14 +74,14 @@ def renewed_in_part(facts: Membership, data: SomeRenewal, _view: View) -> Reason
 
 def no_longer_covered(facts: Membership, data: Gained, _view: View) -> Reason | None:
     """New licences of the running term are left to renew too."""
-    left = less(together(facts.licences, data.lines), facts.renewed)
+    left = less(together(_held_until_then(facts), data.lines), facts.renewed)
     return _left(left) if left else None
 
 
 def renewal_given_back(facts: Membership, data: Lost, _view: View) -> Reason | None:
     """What was renewed went back."""
     renewed = less(facts.renewed, data.lines) if data.renewal else facts.renewed
-    licences = facts.licences if data.renewal else less(facts.licences, data.lines)
+    licences = _held_until_then(facts) if data.renewal else less(_held_until_then(facts), data.lines)
     left = less(licences, renewed)
     return _left(left) if left else None
 
@@ -154,12 +154,19 @@ def _declined() -> Reason:
 
 def nothing_to_renew(facts: Membership, _data: Any, _view: View) -> Reason | None:
     """It holds no licence, say because all went back."""
-    if facts.licences:
+    if _held_until_then(facts):
         return None
     return Reason(
         "nothing_to_renew",
         says("Ce client n'a pas de licence à renouveler.", "This customer has no licence to renew."),
     )
+
+
+def nothing_ahead(facts: Membership, _data: NoData, _view: View) -> Reason | None:
+    """Nothing of the next term was bought yet."""
+    if facts.ahead:
+        return None
+    return Reason("nothing_ahead", says("La période suivante n'a pas commencé.", "The next term has not begun."))
 
 
 def nothing_was_renewed(facts: Membership, data: SomeRenewal, view: View) -> Reason | None:
@@ -218,6 +225,10 @@ def begun(facts: Membership, data: Gained, view: View) -> Membership:
     """The first accepted order begins the first term; a purchase after the membership expired begins another."""
     numbers = view.trade.policy_in_force(view)
     if state_of(view) == "expired":
+        if facts.lapsed_on is not None and view.today <= facts.lapsed_on:
+            # Learnt late: bought after the anniversary, before closing.
+            in_the_next = _next_term(replace(facts, ahead=data.lines), view)
+            return replace(in_the_next, lapsed=facts.lapsed, lapsed_on=facts.lapsed_on)
         anniversary = first_anniversary(view.today, None, numbers)
         fresh = Membership(licences=data.lines, first_order_on=view.today)
         return _with_anniversary(fresh, anniversary, view.today.day, numbers)
@@ -236,6 +247,8 @@ def with_more_licences(facts: Membership, data: Gained, view: View) -> Membershi
             lapsed = together(facts.lapsed, data.lines)
             return replace(facts, lapsed=lapsed, lapsed_on=_last_closing(facts, view))
         facts = replace(facts, taken_for_renewed=together(facts.taken_for_renewed, data.lines))
+    elif facts.anniversary is not None and view.today >= facts.anniversary:
+        facts = replace(facts, ahead=together(facts.ahead, data.lines))
     facts = replace(facts, licences=together(facts.licences, data.lines))
     if facts.first_order_on is None or view.today >= facts.first_order_on:
         return facts
@@ -248,7 +261,7 @@ def with_fewer_licences(facts: Membership, data: Lost, view: View) -> Membership
         return replace(facts, renewed=less(facts.renewed, data.lines))
     if state_of(view) == "expired":
         return replace(facts, lapsed=less(facts.lapsed, data.lines))
-    return replace(facts, licences=less(facts.licences, data.lines))
+    return replace(facts, licences=less(facts.licences, data.lines), ahead=less(facts.ahead, data.lines))
 
 
 def renewed_today(facts: Membership, data: SomeRenewal, view: View) -> Membership:
@@ -256,15 +269,16 @@ def renewed_today(facts: Membership, data: SomeRenewal, view: View) -> Membershi
     if state == "expired":
         facts = replace(facts, licences=facts.lapsed, lapsed=(), lapsed_on=None)
     elif state == "active" and not facts.renewal_confirmed:
-        facts = replace(facts, licences=_as_reported(facts, _said(data)), taken_for_renewed=())
-        return replace(facts, renewal_confirmed=True, renewed_on=view.today)
+        licences = _as_reported(facts, _said(data))
+        return replace(facts, licences=licences, renewed_on=view.today, renewal_confirmed=True, taken_for_renewed=())
     elif state == "active":
         # Dated within the window that closed since: it runs on in the term that began meanwhile.
         kept = common_part(facts.lapsed, _said(data) or facts.lapsed)
         return replace(
             facts, licences=together(facts.licences, kept), lapsed=less(facts.lapsed, kept), renewed_on=view.today
         )
-    return replace(facts, renewed=_renewed_with(facts, data), renewed_on=view.today, renewal_confirmed=True)
+    renewed = _renewed_with(facts, data)
+    return replace(facts, renewed=renewed, renewed_on=view.today, renewal_confirmed=True, taken_for_renewed=())
 
 
 def declined(facts: Membership, _data: NoData, _view: View) -> Membership:
@@ -273,18 +287,16 @@ def declined(facts: Membership, _data: NoData, _view: View) -> Membership:
 
 def closed(facts: Membership, _data: NoData, view: View) -> Membership:
     """What was not renewed ends: all of it, or the rest. Where Adobe renews by itself, we take it that it did."""
-    if state_of(view) == "partly_renewed":
-        rest = less(facts.licences, facts.renewed)
+    held = _held_until_then(facts)
+    by_adobe = not_renewed_by_adobe(facts, None, view) is None and bool(held)
+    if state_of(view) == "ready" and by_adobe:
+        return replace(
+            facts, renewed=held, renewed_on=facts.anniversary, renewal_confirmed=False, taken_for_renewed=held
+        )
+    if facts.renewed or facts.ahead:
+        rest = less(held, facts.renewed)
         return replace(_next_term(facts, view), lapsed=rest, lapsed_on=facts.window_closes)
-    if not_renewed_by_adobe(facts, None, view) or nothing_to_renew(facts, None, view):
-        return _ended(facts)
-    return replace(
-        facts,
-        renewed=facts.licences,
-        renewed_on=facts.anniversary,
-        renewal_confirmed=False,
-        taken_for_renewed=facts.licences,
-    )
+    return _ended(facts)
 
 
 def in_the_next_term(facts: Membership, _data: NoData, view: View) -> Membership:
@@ -292,7 +304,8 @@ def in_the_next_term(facts: Membership, _data: NoData, view: View) -> Membership
 
 
 def _ended(facts: Membership) -> Membership:
-    return replace(facts, licences=(), renewed=(), lapsed=facts.licences, lapsed_on=facts.window_closes)
+    lapsed = facts.licences
+    return replace(facts, licences=(), renewed=(), taken_for_renewed=(), lapsed=lapsed, lapsed_on=facts.window_closes)
 
 
 def _next_term(facts: Membership, view: View) -> Membership:
@@ -301,8 +314,9 @@ def _next_term(facts: Membership, view: View) -> Membership:
         return facts
     following = replace(
         facts,
-        licences=facts.renewed,
+        licences=together(facts.renewed, facts.ahead),
         renewed=(),
+        ahead=(),
         term_from=facts.anniversary,
         renewal_declined=False,
         first_order_on=None,
@@ -353,7 +367,12 @@ def _with_anniversary(
 
 
 def _to_renew(facts: Membership) -> Lines:
-    return facts.licences or facts.lapsed
+    return _held_until_then(facts) or facts.lapsed
+
+
+def _held_until_then(facts: Membership) -> Lines:
+    """The licences of the term that the anniversary date ends."""
+    return less(facts.licences, facts.ahead)
 
 
 def _renewed_with(facts: Membership, data: SomeRenewal) -> Lines:
@@ -380,7 +399,7 @@ def _of_a_closed_term(facts: Membership, view: View) -> bool:
     closed_on = _last_closing(facts, view)
     if facts.term_from is None or closed_on is None or local_day(view.now, view.tenant.zone) <= closed_on:
         return False
-    return view.today < facts.term_from or within_lapsed_term(facts, view)
+    return view.today < facts.term_from
 
 
 def _last_closing(facts: Membership, view: View) -> date | None:
@@ -450,7 +469,7 @@ def vocabulary(facts: Membership, view: View) -> dict[str, Any]:
     return {
         "reference": view.subject,
         "anniversary": plain_day(renewal),
-        "licences": plain_lines(facts.licences or facts.lapsed, catalogue),
+        "licences": plain_lines(_to_renew(facts), catalogue),
         "window_opens": plain_day(facts.window_opens),
         "window_closes": plain_day(facts.window_closes),
         "last_week": days_left <= 7,
@@ -459,7 +478,7 @@ def vocabulary(facts: Membership, view: View) -> dict[str, Any]:
         "renewed_on": plain_day(facts.renewed_on),
         "next_anniversary": plain_day(following),
         "renewed": plain_lines(facts.renewed or facts.licences, catalogue),
-        "remaining": plain_lines(less(facts.licences, facts.renewed), catalogue),
+        "remaining": plain_lines(less(_held_until_then(facts), facts.renewed), catalogue),
     }
 
 
@@ -546,6 +565,7 @@ class MembershipWorkflow(Workflow):
     remind = ready.to(ready, unless=reminding_in_vain) | partly_renewed.to(partly_renewed, unless=reminding_in_vain)
     close_window = (
         ready.to(renewed, unless=[not_renewed_by_adobe, nothing_to_renew])
+        | ready.to(active, unless=nothing_ahead)
         | ready.to(expired)
         | partly_renewed.to(active)
     )

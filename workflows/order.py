@@ -262,7 +262,7 @@ def _left_to_renew(view: View) -> Lines:
     if case is None:
         return ()
     under_way = (order.facts.lines for order in _renewals_under_way(view))
-    return less(case.facts.licences, together(case.facts.renewed, *under_way))
+    return less(case.facts.licences, together(case.facts.ahead, case.facts.renewed, *under_way))
 
 
 def _renewals_under_way(view: View) -> Iterator[Case]:

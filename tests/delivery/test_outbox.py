@@ -12,12 +12,13 @@ import pytest
 from sqlalchemy import text
 
 from tests.engine.worlds import World
-from vipflow.delivery.outbox import LEASE, Delivery, DeliveryReport
+from vipflow.delivery.outbox import Delivery, DeliveryReport
 from vipflow.delivery.render import Templates
 from vipflow.delivery.transport import Parcel
 from vipflow.engine.plain import PlainTrade
 from vipflow.operations.installation import load_workflow_files
 from vipflow.store.database import Database
+from vipflow.store.outgoing import LEASE
 
 LIBRARY = Path(__file__).parents[2] / "examples" / "library"
 WORKFLOWS = load_workflow_files(LIBRARY / "workflows")
@@ -125,6 +126,44 @@ def test_what_a_stopped_round_had_in_hand_leaves_when_its_lease_is_over(library:
     assert library.states() == ["sent"] * 3
     assert {parcel.key: parcel.content for parcel in library.postman.delivered} == kept
     assert len(library.postman.delivered) == 3
+
+
+def test_a_mail_of_which_a_copy_may_have_left_is_uncertain_once_it_need_not_leave(library: Library) -> None:
+    library.lend("Emma")
+    library.postman.first = break_at(1, Interrupted())
+    with pytest.raises(Interrupted):
+        library.after(days=20)
+    assert library.states() == ["sending"]
+    assert library.after(days=10).sent == 1, "a newer one of its ladder, after both its beats"
+    assert library.states() == ["sent", "uncertain"]
+
+
+def test_who_lost_the_lease_marks_nothing(library: Library) -> None:
+    library.lend("Emma")
+    other = Postman()
+    rival = Delivery(library.world.engine, library.delivery.templates, other, "library.example")
+
+    def overslept(parcel: Parcel) -> None:
+        library.postman.first = lambda parcel: None
+        library.world.advance_to(library.world.clock.now() + LEASE)
+        assert rival.deliver().sent == 1
+        raise OSError("the line was cut")
+
+    library.postman.first = overslept
+    library.after(days=20)
+    assert library.states() == ["sent"]
+    (row,) = library.mails()
+    assert (row.copies, row.attempts) == (1, 2)
+    assert library.after(days=1).claimed == 0
+
+
+def test_a_tick_takes_up_what_a_stopped_round_had_in_hand(library: Library) -> None:
+    library.lend("Emma")
+    library.postman.first = break_at(1, Interrupted())
+    with pytest.raises(Interrupted):
+        library.after(days=20)
+    taken_at = library.world.clock.now()
+    assert library.delivery.next_leaving() == taken_at + LEASE
 
 
 def test_a_mail_that_cannot_be_written_is_held_and_shown_and_the_others_leave(library: Library) -> None:

@@ -70,8 +70,21 @@ def test_a_line_that_changed_since_is_told_and_not_applied(world: World, tmp_pat
     taken(world, tmp_path, FRENCH)
     changed = taken(world, tmp_path, FRENCH.replace("x 5", "x 50"))
     assert [line.outcome for line in changed.lines] == ["there already"] * 2
-    assert changed.lines[0].problems == ("it was imported before, with other data; nothing was changed",)
+    assert changed.lines[0].problems == ("it is there already, from elsewhere or with other data; nothing was changed",)
     assert show_customer(world.installation, world.who(), "1A2B").licences == 7
+
+
+def test_what_was_refused_can_be_put_right_and_imported_again(world: World, tmp_path: Path) -> None:
+    """Two customers under one reference of the reseller's own."""
+    table = "VIP number;Reference;Company;Segment;Address;Postal code;City;Country;Contact;E-mail\n"
+    table += "1A2B;K-1;One;Commercial;1 rue;75011;Paris;FR;Zoé Roux;zoe@one.example\n"
+    wrong = table + "3C4D;K-1;Two;Commercial;2 rue;75011;Paris;FR;Luc Noël;luc@two.example\n"
+    assert [line.outcome for line in taken(world, tmp_path, wrong).lines] == ["adopted", "refused"]
+    assert [line.outcome for line in taken(world, tmp_path, wrong).lines] == ["there already", "refused"]
+    right = wrong.replace("3C4D;K-1", "3C4D;K-2")
+    corrected = taken(world, tmp_path, right)
+    assert [(line.outcome, line.problems) for line in corrected.lines] == [("there already", ()), ("adopted", ())]
+    assert [line.outcome for line in taken(world, tmp_path, right).lines] == ["there already", "there already"]
 
 
 def test_no_mail_leaves(world: World, tmp_path: Path) -> None:

@@ -86,6 +86,9 @@ def test_nothing_raises_and_the_books_balance(policy, overrides, moves):
             assert [step.sequence for step in world.steps] == list(range(1, len(world.steps) + 1))
         _balance(world)
     for message in world.messages:
+        if message.ladder == "renewal":
+            said = message.context.get("remaining") or message.context.get("licences") or message.context.get("renewed")
+            assert said, (message.template, message.context)
         for language in ("fr", "en"):
             assert "None" not in TEMPLATES.render(message.template, language, message.context, world.zone).text
 
@@ -94,7 +97,7 @@ def _balance(world: World) -> None:
     """Nothing is negative, nothing due is left, and in the first term licences are what was paid and not returned."""
     everything = {**world.settled, **world.here.cases}
     for case in everything.values():
-        for name in ("lines", "licences", "renewed", "lapsed"):
+        for name in ("lines", "licences", "renewed", "lapsed", "taken_for_renewed"):
             held = getattr(case.facts, name, ())
             assert all(line.quantity > 0 for line in held), (case.ref, name, held)
             assert held == together(held)

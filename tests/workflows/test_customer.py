@@ -314,9 +314,9 @@ def test_a_member_is_adopted_with_an_old_authorization_that_was_ordered():
     cases = [*marketplace.settled.values(), *marketplace.here.cases.values()]
     states = sorted(case.state for case in cases if case.workflow == "purchase_authorization")
     assert states == ["expired", "ordered"]
+    assert marketplace.messages == []
     marketplace.done("order.accept")
     assert marketplace.state("membership") == "active"
-    assert marketplace.messages == []
 
 
 @pytest.mark.parametrize(

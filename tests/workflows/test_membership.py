@@ -395,6 +395,40 @@ def test_what_was_bought_after_closing_starts_a_new_term(member):
     assert quantities(member.facts("membership").licences) == {ILLUSTRATOR: 2}
 
 
+@pytest.mark.parametrize("told_on", ["2020-03-06", "2020-04-05"])
+@pytest.mark.parametrize("in_full", [True, False])
+def test_what_was_bought_after_the_anniversary_is_of_the_next_term(told_on, in_full):
+    world = with_first_order("2019-03-01", "vip-2019")
+    world.go_to("2020-03-06")
+    pa = world.authorize((ILLUSTRATOR, 2))
+    if in_full:
+        world.done("purchase_authorization.pay", case=pa)
+        assert world.state("membership") == "ready"
+        renew(world)
+        assert world.mails("renewal_partly_confirmed") == []
+    else:
+        world.go_to(told_on)
+        world.done("purchase_authorization.pay", case=pa, at="2020-03-06")
+    world.go_to("2020-04-06")
+    facts = world.facts("membership")
+    assert world.state("membership") == "active"
+    assert facts.anniversary.isoformat() == "2021-03-01"
+    assert quantities(facts.licences) == ({PHOTOSHOP: 10, ILLUSTRATOR: 2} if in_full else {ILLUSTRATOR: 2})
+    assert quantities(facts.lapsed) == ({} if in_full else {PHOTOSHOP: 10})
+
+
+def test_what_was_bought_after_adobe_renewed_stays_whatever_adobe_then_says_of_the_rest():
+    for told_on in ("2025-01-20", "2025-02-03"):
+        world = with_first_order("2024-01-16", "vip-marketplace")
+        world.go_to("2025-01-19")
+        bought(world, (ILLUSTRATOR, 2))
+        world.go_to(told_on)
+        world.done("membership.renew", {"lines": lines((PHOTOSHOP, 10))})
+        world.go_to("2025-02-04")
+        assert world.state("membership") == "active"
+        assert quantities(world.facts("membership").licences) == {PHOTOSHOP: 10, ILLUSTRATOR: 2}
+
+
 # --- nothing to renew ----------------------------------------------------------------------------------------------
 
 

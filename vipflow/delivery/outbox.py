@@ -30,8 +30,7 @@ from vipflow.store import outgoing
 from vipflow.store.database import DatabaseUnusable
 from vipflow.workflow import Person
 
-LEASE = timedelta(minutes=10)
-"""A message in hand for longer is taken up by somebody else; its bytes are kept, so a second copy is the same."""
+MAYBE_LEFT = "whoever had it in hand is gone; a copy may have left"
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -111,12 +110,13 @@ class Delivery:
     def _take_up_again(self, most: int) -> None:
         """Messages in hand for longer than a lease wait again: whoever had them is gone."""
         with self.engine.database.read() as connection:
-            until = self.engine.read_now(connection) - LEASE
+            until = self.engine.read_now(connection) - outgoing.LEASE
             forgotten = outgoing.left_in_hand(connection, until, most)
         if forgotten:
             with self.engine.database.write() as connection:
                 outgoing.RELEASE.run(
-                    connection, [(row.tenant, row.key, "sending", "waiting", None) for row in forgotten]
+                    connection,
+                    [(r.tenant, r.key, "sending", r.claimed_at, "waiting", None, MAYBE_LEFT) for r in forgotten],
                 )
 
     def _claim(self, most: int) -> tuple[list[_Claimed], int, int]:
@@ -159,8 +159,8 @@ class Delivery:
                 connection,
                 [(tenant_id, each.waiting.key, "sending", each.waiting.row.attempts + 1, now) for each in leaving],
             )
-            marks = [(tenant_id, w.key, "superseded", w.row.copies, None, why) for w, why in gone]
-            marks += [(tenant_id, w.key, "held", w.row.copies, None, why) for w, why in unclear]
+            marks = [_mark(tenant_id, w.row, *_given_up(w.row, why)) for w, why in gone]
+            marks += [_mark(tenant_id, w.row, "held", why) for w, why in unclear]
             outgoing.FINISH.run(connection, marks)
             outgoing.OPEN_INCIDENT.run(connection, [_incident(batch.tenant, w.row, why, now) for w, why in unclear])
         return leaving, len(gone), len(unclear)
@@ -171,7 +171,7 @@ class Delivery:
             now = self.engine.now(connection)
             tenant = self.engine.batch(connection, tenant_id, now).tenant
             rows = outgoing.waiting_messages(connection, tenant_id, [subject])
-            outgoing.FINISH.run(connection, [(tenant_id, r.key, "held", r.copies, None, problem) for r in rows])
+            outgoing.FINISH.run(connection, [_mark(tenant_id, row, "held", problem) for row in rows])
             outgoing.OPEN_INCIDENT.run(connection, [_incident(tenant, row, problem, now) for row in rows])
         return len(rows)
 
@@ -256,11 +256,12 @@ class Delivery:
         unwritable: Sequence[tuple[_Claimed, str]],
     ) -> None:
         """Marks what became of the messages of a round."""
-        marks: list[tuple[Any, ...]]
-        marks = [(c.tenant.id, c.waiting.key, "sent", c.waiting.row.copies + 1, now, None) for c in sent]
-        marks += [(c.tenant.id, c.waiting.key, "held", c.waiting.row.copies, None, why) for c, why in unwritable]
+        marks = [_mark(c.tenant.id, c.waiting.row, "sent", None, in_hand=True, sent_at=now) for c in sent]
+        marks += [_mark(c.tenant.id, c.waiting.row, "held", why, in_hand=True) for c, why in unwritable]
         again = [
-            (c.tenant.id, c.waiting.key, "waiting", now + _pause(c.waiting.row.attempts), why) for c, why in failed
+            (c.tenant.id, r.key, "sending", r.attempts + 1, "waiting", now + _pause(r.attempts), why)
+            for c, why in failed
+            for r in (c.waiting.row,)
         ]
         if not marks and not again:
             return
@@ -269,6 +270,19 @@ class Delivery:
             outgoing.RETRY.run(connection, again)
             incidents = [_incident(c.tenant, c.waiting.row, why, now) for c, why in unwritable]
             outgoing.OPEN_INCIDENT.run(connection, incidents)
+
+
+def _mark(
+    tenant: int, row: Any, state: str, note: str | None, *, in_hand: bool = False, sent_at: datetime | None = None
+) -> tuple[Any, ...]:
+    """A row for `outgoing.FINISH`: which message, as it must still stand, and what it becomes."""
+    standing = ("sending", row.attempts + 1) if in_hand else ("waiting", row.attempts)
+    return (tenant, row.key, *standing, state, row.copies + (sent_at is not None), sent_at, note)
+
+
+def _given_up(row: Any, why: str) -> tuple[str, str]:
+    """A message that need not leave any more is superseded; where a copy may have left nobody can say so."""
+    return ("uncertain", MAYBE_LEFT) if row.note == MAYBE_LEFT else ("superseded", why)
 
 
 def _incident(tenant: Tenant, row: Any, problem: str, now: datetime) -> tuple[Any, ...]:

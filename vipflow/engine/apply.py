@@ -212,11 +212,33 @@ class Engine:
             return sum(1 for answered in posting.answered if answered.verdict.verdict != "parked")
         except (Busy, DatabaseUnusable):
             raise
-        except Exception:  # one bad record stops only itself: it goes on waiting
+        except Exception as fault:  # one bad record stops only itself
             if len(rows) == 1:
-                return 0
+                self._quarantine_parked(tenant, rows[0], fault)
+                return 1
         half = len(rows) // 2
         return self._retry(tenant, rows[:half]) + self._retry(tenant, rows[half:])
+
+    def _quarantine_parked(self, tenant: int, row: Any, fault: Exception) -> None:
+        """Keeps a parked event that cannot be taken up for a person; nothing of it is decoded but its frame."""
+        kept = msgspec.json.decode(row.body, type=_Kept)
+        envelope = Envelope(
+            row.type,
+            row.source,
+            row.event_id,
+            row.subject,
+            row.occurred_at,
+            None,
+            kept.actor,
+            kept.reason,
+            row.body_hash,
+            kept.body,
+        )
+        with self.database.write() as connection:
+            batch = self.batch(connection, tenant, self.now(connection))
+            verdict, incident = _quarantined(envelope, None, fault)
+            batch.strangers.append((None, incident))
+            self._write(batch, [Answered(envelope, verdict, row.received_at, known=True)])
 
     def expire_parked(self, *, most: int = 500) -> int:
         """Opens an incident for each event that waited too long for a case. The event waits on: its case may still

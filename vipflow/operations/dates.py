@@ -85,7 +85,7 @@ def in_force(book: PolicyBook, name: str, on: date) -> Policy:
     return book.in_force(name, on)
 
 
-EARLIEST, LATEST = date(1990, 1, 1), date(2990, 12, 31)
+EARLIEST, LATEST = date(1990, 1, 1), date(2999, 12, 31)
 """Ours: far beyond any membership, and every rule can still count from there."""
 
 

@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from vipflow.case import Event, Refusal
 from vipflow.decide import decide
 from vipflow.engine.envelope import Envelope, Verdict, envelope_of
-from vipflow.errors import BadInput, Conflict, VipflowError
+from vipflow.errors import BadInput, VipflowError
 from vipflow.operations.allowed import not_allowed
 from vipflow.operations.csvfiles import Row, Table, read_table
 from vipflow.operations.forms import problem_of
 from vipflow.operations.installation import Installation
 from vipflow.operations.memberfiles import AUTHORIZATIONS, CUSTOMERS, MembersReader, merged
 from vipflow.operations.who import Who
-from vipflow.store import reading
+from vipflow.policy import content_hash
+from vipflow.store import reading, work
 from vipflow.store.tenants import team_members
 from vipflow.workflow import Reason
 
@@ -150,7 +152,7 @@ def _envelope(installation: Installation, who: Who, subject: str, vip_number: st
     given: dict[str, Any] = {
         "type": "customer.adopt",
         "source": SOURCE,
-        "id": f"adopt/{vip_number}",
+        "id": f"adopt/{vip_number}/{content_hash({'subject': subject, 'data': data})}",
         "subject": subject,
         "data": dict(data),
     }
@@ -179,20 +181,44 @@ def _orphans(table: Table, known: set[str]) -> Iterator[_Planned]:
 # --- from events to answers ----------------------------------------------------------------------------------------
 
 
+OTHER_DATA = "it is there already, from elsewhere or with other data; nothing was changed"
+
+
 def _posted(installation: Installation, who: Who, planned: Sequence[_Planned]) -> Iterator[ImportedLine]:
-    envelopes = [each.envelope for each in planned if each.envelope is not None]
-    answers = iter(installation.engine.post(who.tenant, envelopes))
+    """Posts those whom nobody knows yet. What was refused before is asked again: the reason may be gone by now."""
+    numbers = [each.vip_number for each in planned if each.envelope is not None]
+    with installation.database.read() as connection:
+        there = {row.value: row.case_ref for row in reading.bearers(connection, who.tenant, "customers", numbers)}
+        ids = [each.envelope.id for each in planned if each.envelope is not None and each.vip_number in there]
+        same = {row.event_id for row in work.received(connection, who.tenant, [SOURCE], ids)} if ids else set()
+    strangers = [each for each in planned if each.envelope is not None and each.vip_number not in there]
+    answers = _asked(installation, who, [each.envelope for each in strangers if each.envelope is not None])
     for each in planned:
         if each.envelope is None:
             yield ImportedLine(each.lines, each.vip_number, each.company, "wrong", None, tuple(each.problems))
+        elif each.vip_number in there:
+            known = there[each.vip_number]
+            problems = () if each.envelope.id in same else (OTHER_DATA,)
+            yield ImportedLine(each.lines, each.vip_number, each.company, "there already", known, problems)
         else:
             yield _answered(each, next(answers))
 
 
+def _asked(
+    installation: Installation, who: Who, envelopes: Sequence[Envelope], attempt: int = 1
+) -> Iterator[Verdict | VipflowError]:
+    answers = installation.engine.post(who.tenant, envelopes)
+    again = {
+        place: replace(envelopes[place], id=f"{envelopes[place].id}/{attempt}")
+        for place, answer in enumerate(answers)
+        if isinstance(answer, Verdict) and answer.verdict == "refused" and answer.replayed
+    }
+    anew = _asked(installation, who, list(again.values()), attempt + 1) if again else iter(())
+    for place, answer in enumerate(answers):
+        yield next(anew) if place in again else answer
+
+
 def _answered(each: _Planned, answer: Verdict | VipflowError) -> ImportedLine:
-    if isinstance(answer, Conflict):
-        problem = "it was imported before, with other data; nothing was changed"
-        return ImportedLine(each.lines, each.vip_number, each.company, "there already", None, (problem,))
     if isinstance(answer, VipflowError):
         return ImportedLine(each.lines, each.vip_number, each.company, "wrong", None, (str(answer),))
     outcome: Outcome = "adopted" if answer.verdict == "applied" else "refused"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from vipflow.store.tables import incidents, messages
 from vipflow.store.types import any_of
@@ -35,6 +35,7 @@ _COLUMNS = [
         "message_id",
         "content_hash",
         "body",
+        "note",
     ]
 ]
 _due = (
@@ -52,18 +53,23 @@ _waiting = (
 )
 _next = select(messages.c.not_before).where(messages.c.state == "waiting").order_by(messages.c.not_before).limit(1)
 
+_oldest_in_hand = select(func.min(messages.c.claimed_at)).where(messages.c.state == "sending")
 _forgotten = (
-    select(messages.c.tenant, messages.c.key)
+    select(messages.c.tenant, messages.c.key, messages.c.claimed_at)
     .where(messages.c.state == "sending", messages.c.claimed_at <= bindparam("until"))
     .limit(bindparam("most"))
 )
 
+LEASE = timedelta(minutes=10)
+"""A message in hand for longer is taken up by somebody else; its bytes are kept, so a second copy is the same."""
+
 CLAIM = Update(messages, key=["tenant", "key"], set=["state", "attempts", "claimed_at"])
-RELEASE = Update(messages, key=["tenant", "key", "state"], set=["state", "claimed_at"])
-RETRY = Update(messages, key=["tenant", "key"], set=["state", "not_before", "note"])
+RELEASE = Update(messages, key=["tenant", "key", "state", "claimed_at"], set=["state", "claimed_at", "note"])
 KEEP_BYTES = Update(messages, key=["tenant", "key"], set=["message_id", "content_hash", "body"])
+# Only of a message that is still in the hand that marks it: whoever lost his lease changes nothing.
+RETRY = Update(messages, key=["tenant", "key", "state", "attempts"], set=["state", "not_before", "note"])
+FINISH = Update(messages, key=["tenant", "key", "state", "attempts"], set=["state", "copies", "sent_at", "note"])
 OPEN_INCIDENT = InsertAbsent(incidents, ["tenant", "id", "subject", "case_ref", "kind", "cause", "says", "opened_at"])
-FINISH = Update(messages, key=["tenant", "key"], set=["state", "copies", "sent_at", "note"])
 
 
 def subjects_with_mail(connection: Connection, now: datetime, most: int) -> Rows:
@@ -84,5 +90,8 @@ def left_in_hand(connection: Connection, until: datetime, most: int) -> Rows:
 
 
 def next_leaving(connection: Connection) -> datetime | None:
-    """When the next message may leave."""
-    return connection.execute(_next).scalar()
+    """When the next message may leave, or the lease of one in hand is over."""
+    waiting = connection.execute(_next).scalar()
+    in_hand = connection.execute(_oldest_in_hand).scalar()
+    over = in_hand + LEASE if in_hand is not None else None
+    return min((at for at in (waiting, over) if at is not None), default=None)

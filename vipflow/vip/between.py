@@ -116,7 +116,7 @@ def running_membership(_facts: Any, _data: Any, view: View) -> str | None:
 
 def within_lapsed_term(facts: Membership, view: View) -> bool:
     """Whether what happened belongs to the term that the last closing ended, however late we learn of it."""
-    return facts.lapsed_on is not None and view.today <= facts.lapsed_on
+    return facts.lapsed_on is not None and facts.anniversary is not None and view.today < facts.anniversary
 
 
 def at_hand(view: View) -> str:

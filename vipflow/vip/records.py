@@ -236,7 +236,9 @@ class Membership(Facts, frozen=True, kw_only=True):
     licences: Lines = ()
     """What Adobe accepted, for the running term."""
     renewed: Lines = ()
-    """What Adobe accepted for the next term."""
+    """What Adobe renewed for the next term."""
+    ahead: Lines = ()
+    """What of the licences was bought on the anniversary date or later, before closing: it is of the next term."""
     lapsed: Lines = ()
     """What the last closing removed, until a renewal dated before it brings it back."""
     lapsed_on: date | None = None
