@@ -45,6 +45,8 @@ class Directory:
     """All names that matter to one batch: (collection, value) → the cases that bear it."""
 
     entries: dict[tuple[str, str], dict[str, Found]] = field(default_factory=dict)
+    live: set[str] = field(default_factory=set)
+    """References of the cases in hand that are not settled: a name that several bear means the one still running."""
 
     def add(self, collection: str, value: str, found: Found) -> None:
         self.entries.setdefault((collection, value), {})[found.ref] = found
@@ -195,6 +197,9 @@ def _one(
     found = directory.find(collection, value)
     if subject is not None:
         found = [f for f in found if f.subject == subject]
+    if len(found) > 1:
+        running = [f for f in found if f.ref in directory.live]
+        found = running if len(running) == 1 else found
     if len(found) > 1:
         several = ", ".join(sorted(f.ref for f in found))
         raise BadInput(

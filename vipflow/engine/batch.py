@@ -146,6 +146,7 @@ class Batch:
         for row in store.live_cases(self.connection, self.tenant.id, held):
             ref, subject = row[:2]
             subject_of[ref] = subject
+            self.directory.live.add(ref)
             cases[subject][ref] = self._case(row, timers.get(ref, ()))
         for case_ref, name, _, due_at, wake_at, failures in armed:
             if failures:
@@ -254,6 +255,8 @@ class Batch:
         for step in decision.steps:
             work.steps.append((step, source, event_id))
             work.seen[step.after.ref] = step.after
+            settled = step.after.state in self.workflows[step.after.workflow].settled
+            (self.directory.live.discard if settled else self.directory.live.add)(step.after.ref)
             self._note_names(work, step)
         self.policies.update({k: v for k, v in decision.view.policies.items() if k not in self.policies})
 
