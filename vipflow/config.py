@@ -185,6 +185,8 @@ def _content(file: Path, how: str) -> dict[str, Any]:
         raise ConfigError(str(file), f"there is no such file ({how})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
         raise ConfigError(str(file), f"it is not TOML: {wrong}") from wrong
+    except RecursionError:
+        raise ConfigError(str(file), "it is nested too deep to be read; settings have sections and values") from None
     except OSError as wrong:
         raise ConfigError(str(file), f"it cannot be read: {wrong.strerror}") from wrong
 

@@ -481,19 +481,22 @@ def still_true(machine: Machine, message: Message | Any, case: Case, view: View)
 def superseded(waiting: Sequence[Any]) -> frozenset[str]:
     """Of one subject's waiting messages, the keys of those that a newer one of their ladder makes needless.
 
-    A ladder is counted per case and audience; messages without one are never superseded by another. Newest is the
-    highest sequence in the key, whatever the order given.
+    A ladder is counted per case and audience; messages without one are never superseded. What stands on a ladder's own
+    branch (`renewal/outcome`) overtakes the ladder (`renewal`) and is not overtaken by it. Newest is the highest sequence
+    in the key, whatever the order given.
     """
-    newest: dict[tuple[str, str, str], Any] = {}
-    old: set[str] = set()
-    for message in sorted(waiting, key=lambda m: sequence_of(m.key)):
-        if message.ladder is None:
-            continue
-        ladder = (message.case, message.ladder, message.audience)
-        if ladder in newest:
-            old.add(newest[ladder].key)
-        newest[ladder] = message
-    return frozenset(old)
+    newest: dict[tuple[str, str, str], int] = {}
+    for message in waiting:
+        if message.ladder is not None:
+            for ladder in {message.ladder, message.ladder.partition("/")[0]}:
+                rung = (message.case, ladder, message.audience)
+                newest[rung] = max(newest.get(rung, 0), sequence_of(message.key))
+    return frozenset(
+        message.key
+        for message in waiting
+        if message.ladder is not None
+        and newest[message.case, message.ladder, message.audience] > sequence_of(message.key)
+    )
 
 
 def sequence_of(key: str) -> int:

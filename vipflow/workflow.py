@@ -233,7 +233,8 @@ class Email:
 
     `says` names the words of the workflow's vocabulary that its context freezes. `while_(facts, view)` must hold when
     it is written and still when it leaves (default for a mail on a state: still in that state). Of the waiting mails
-    of one `ladder` only the newest leaves.
+    of one `ladder` only the newest leaves; one on a branch of it (`renewal/outcome`) overtakes the ladder and is not
+    overtaken by it.
     """
 
     template: str

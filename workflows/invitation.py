@@ -152,7 +152,7 @@ class InvitationWorkflow(Workflow):
             to=contact,
             on=("issue", resend),
             while_=still_open,
-            ladder="invitation",
+            ladder="invitation/itself",
             says=[*fixed_record, "invitation_link", "expires_on"],
         ),
         Email(

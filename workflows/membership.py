@@ -665,7 +665,7 @@ class MembershipWorkflow(Workflow):
             to=contact,
             on=(renewed, active.on(renew)),
             while_=confirmed,
-            ladder="renewal",
+            ladder="renewal/outcome",
             says=renewal_words,
         ),
         Email(
@@ -673,7 +673,7 @@ class MembershipWorkflow(Workflow):
             to=contact,
             on=(ready.on(renew), partly_renewed.on(renew), expired.on(renew)),
             while_=still_partly,
-            ladder="renewal",
+            ladder="renewal/outcome",
             says=[*renewal_words, "remaining", "window_closes"],
         ),
         Email(
@@ -681,7 +681,7 @@ class MembershipWorkflow(Workflow):
             to=contact,
             on=expired,
             while_=licences_ended,
-            ladder="renewal",
+            ladder="renewal/outcome",
             says=["licences", "window_closes"],
         ),
         Email(

@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
@@ -78,8 +77,7 @@ def _root() -> None:
 
 for _modules in _PANELS.values():
     for _module in _modules:
-        if find_spec(f"vipflow.cli.{_module}") is not None:
-            import_module(f"vipflow.cli.{_module}").add_to(app)
+        import_module(f"vipflow.cli.{_module}").add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -90,6 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Runs one command; its exit code. What goes wrong is one clear message on stderr, never a traceback."""
     out = Output(json="--json" in arguments)
+    for argument in arguments:
+        if not argument.isprintable() and any("\ud800" <= character <= "\udfff" for character in argument):
+            out.problem(f"The argument {ascii(argument)} is not UTF-8; type it in UTF-8.")
+            return BAD_INPUT
     try:
         try:
             root = get_command(app)

@@ -223,6 +223,10 @@ def _problems_of(
                 file = templates.files(template, language)[0]
                 yield f"{file}: the subject is empty (sample: {label}); say what the mail is about"
                 return
+            if not rendered.text.strip():
+                file = templates.files(template, language)[1]
+                yield f"{file}: the mail is empty (sample: {label}); say what happened and what to do"
+                return
 
 
 def _line_of(file: str, name: str) -> str:

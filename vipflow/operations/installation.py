@@ -153,7 +153,7 @@ def _module(path: Path) -> ModuleType:
     sys.modules[name] = module  # msgspec looks a class's annotations up there
     try:
         spec.loader.exec_module(module)
-    except Exception as fault:  # somebody else's file may raise anything
+    except (Exception, SystemExit) as fault:  # somebody else's file may raise anything, and even try to leave
         if before is None:
             del sys.modules[name]
         else:
@@ -162,7 +162,7 @@ def _module(path: Path) -> ModuleType:
     return module
 
 
-def _told(fault: Exception, path: Path) -> str:
+def _told(fault: BaseException, path: Path) -> str:
     lines = [frame.lineno for frame in traceback.extract_tb(fault.__traceback__) if frame.filename == str(path)]
     line = lines[-1] if lines else fault.lineno if isinstance(fault, SyntaxError) else None
     where = f"line {line}: " if line else ""

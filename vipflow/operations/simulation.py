@@ -174,7 +174,7 @@ def owners_in(lines: Iterable[tuple[int, bytes | None]]) -> list[str]:
     for _, line in lines:
         try:
             event = msgspec.json.decode(line or b"{}", type=_Owned)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             continue  # told when the line is played
         if event.data.owner is not None:
             found[event.data.owner] = None

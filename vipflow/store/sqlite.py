@@ -211,6 +211,7 @@ def _in_our_words(label: str, error: Any) -> VipflowError | None:
 _UNUSABLE = {
     sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", "check its path and permissions"),
     sqlite3.SQLITE_PERM: ("it cannot be opened", "check its path and permissions"),
+    sqlite3.SQLITE_READONLY: ("it cannot be written", "check the permissions of the file and its folder"),
     sqlite3.SQLITE_NOTADB: ("it is no SQLite database", "name another file, or restore a backup"),
     sqlite3.SQLITE_CORRUPT: ("it is damaged", "restore a backup"),
     sqlite3.SQLITE_FULL: ("the disk is full", "make room, then start again"),
