@@ -482,8 +482,8 @@ def superseded(waiting: Sequence[Any]) -> frozenset[str]:
     """Of one subject's waiting messages, the keys of those that a newer one of their ladder makes needless.
 
     A ladder is counted per case and audience; messages without one are never superseded. What stands on a ladder's own
-    branch (`renewal/outcome`) overtakes the ladder (`renewal`) and is not overtaken by it. Newest is the highest sequence
-    in the key, whatever the order given.
+    branch (`renewal/outcome`) overtakes the ladder (`renewal`) and is not overtaken by it. Newest is the highest
+    sequence in the key, whatever the order given.
     """
     newest: dict[tuple[str, str, str], int] = {}
     for message in waiting:

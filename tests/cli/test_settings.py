@@ -129,4 +129,5 @@ def test_the_shipped_config_says_the_defaults() -> None:
     assert said["database"]["url"] == defaults.database.url
     assert said["folders"]["workflows"] == "workflows"
     assert said["mail"] == {"transport": "file", "folder": "var/mail", "domain": defaults.mail.domain}
-    assert {*said} == {"database", "folders", "mail"}
+    assert {*said} == {"database", "folders", "mail", "clock"}
+    assert said["clock"]["stands_at"].tzinfo is not None, "an example: by default time goes on"

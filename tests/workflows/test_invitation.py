@@ -43,7 +43,7 @@ def test_acceptance_ends_reminders_and_tells_the_manager(invited):
 
 def test_a_waiting_reminder_does_not_leave_once_accepted(invited):
     invited.go_to("2024-03-11T07:00")
-    assert [m.template for m in invited.leaving()] == ["invitation_reminder"]
+    assert [m.template for m in invited.leaving()] == ["invitation", "invitation_reminder"]
     invited.done("invitation.accept")
     assert [m.template for m in invited.leaving()] == ["invitation_accepted"]
 

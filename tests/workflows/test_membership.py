@@ -444,7 +444,7 @@ def test_a_customer_with_nothing_to_renew_hears_nothing_of_a_renewal(policy):
     assert codes(world.refused("order.place", {"kind": "renewal"})) == ["nothing_to_renew"]
     world.go_to("2025-02-01")
     assert world.state("membership") == "expired"
-    assert [mail.template for mail in world.messages if mail.ladder == "renewal"] == []
+    assert [mail.template for mail in world.messages if (mail.ladder or "").startswith("renewal")] == []
     assert world.incidents == []
 
 
@@ -531,7 +531,7 @@ def test_nobody_reminds_by_hand_of_what_adobe_will_have_renewed(marketplace):
     marketplace.done("membership.remind")
     marketplace.go_to("2025-01-17")
     assert codes(marketplace.refused("membership.remind")) == ["renewed_by_adobe"]
-    assert not [mail for mail in marketplace.leaving() if mail.ladder == "renewal"]
+    assert not [mail for mail in marketplace.leaving() if (mail.ladder or "").startswith("renewal")]
 
 
 @pytest.mark.parametrize("day", ["2024-06-01", "2024-11-01", "2025-01-10"])
@@ -541,10 +541,10 @@ def test_a_declined_renewal_lets_the_licences_end(marketplace, day):
     marketplace.go_to("2025-01-30")
     assert marketplace.state("membership") == "ready"
     assert codes(marketplace.refused("membership.remind")) == ["renewal_declined"]
-    assert not [mail for mail in marketplace.leaving() if mail.ladder == "renewal"]
+    assert not [mail for mail in marketplace.leaving() if (mail.ladder or "").startswith("renewal")]
     marketplace.go_to("2025-01-31")
     assert marketplace.state("membership") == "expired"
-    about_renewal = [mail for mail in marketplace.messages if mail.ladder == "renewal"]
+    about_renewal = [mail for mail in marketplace.messages if (mail.ladder or "").startswith("renewal")]
     since = [mail.template for mail in about_renewal if mail.effective_at > marketplace.moment(day)]
     assert since == ["licences_ending"]
     assert codes(marketplace.refused("membership.decline_renewal")) == ["not_in_this_state"]

@@ -90,7 +90,7 @@ def run(arguments: list[str]) -> int:
     out = Output(json="--json" in arguments)
     for argument in arguments:
         if not argument.isprintable() and any("\ud800" <= character <= "\udfff" for character in argument):
-            out.problem(f"The argument {ascii(argument)} is not UTF-8; type it in UTF-8.")
+            out.problem(f"The argument {argument!a} is not UTF-8; type it in UTF-8.")
             return BAD_INPUT
     try:
         try:

@@ -59,7 +59,8 @@ class VipTrade:
         return words
 
     def addressing(self, view: View, person: Person) -> Addressing | None:
-        """From the reseller, to the person and its copies; a customer's answers go to the account manager."""
+        """From the reseller, to the person and its copies; a customer's answers go to the account manager, the team's own to
+        the reseller."""
         reseller = reseller_of(view)
         customer = customer_of(view)
         manager = manager_of(view)
@@ -70,8 +71,8 @@ class VipTrade:
             return None
         names = {recipient.email: recipient.name for recipient in customer.recipients}
         sender = Mailbox(view.tenant.name, reseller.sender)
-        answered_by_manager = manager is not None and manager.email != to
-        reply_to = Mailbox(manager.name, manager.email) if manager is not None and answered_by_manager else None
+        asked = manager if manager is not None and manager.email != to else None
+        reply_to = Mailbox(asked.name, asked.email) if asked is not None else sender
         return Addressing(sender, reply_to, (Mailbox(person.name, to),), tuple(Mailbox(names[c], c) for c in copies))
 
     def restore_policy(self, body: str) -> Policy:
