@@ -59,8 +59,9 @@ class VipTrade:
         return words
 
     def addressing(self, view: View, person: Person) -> Addressing | None:
-        """From the reseller, to the person and its copies; a customer's answers go to the account manager, the team's own to
-        the reseller."""
+        """From the reseller, to the person and its copies. A customer's answers go to the account manager, the team's
+        own to the reseller.
+        """
         reseller = reseller_of(view)
         customer = customer_of(view)
         manager = manager_of(view)
