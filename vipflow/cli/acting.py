@@ -15,7 +15,7 @@ from vipflow.errors import BadInput
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from vipflow.operations.done import Done, MailToCome
+    from vipflow.operations.done import Done, IncidentOpened, MailToCome
     from vipflow.operations.products import ProductLine
     from vipflow.workflow import Reason
 
@@ -92,14 +92,40 @@ def show_done(session: Session, done: Done, say: str, *hints: str) -> None:
 def _show_applied(session: Session, done: Done, say: str, hints: Sequence[str]) -> None:
     out = session.out
     console = out.console
+    if done.fits != "new":
+        say, hints = unfitting_text(done), ()
     console.print(say + (" (done before; nothing happened now)" if done.verdict.replayed else ""), highlight=False)
     now = session.installation.clock.now()
     for mail in done.mails:
         console.print(f"  mail: {mail_text(mail, session.who.zone, now)}", highlight=False, markup=False)
+    if done.fits == "new":
+        for incident in done.incidents:
+            out.warn(f"{incident.says.en} {_incident_text(incident)}")
     for remark in done.remarks:
         out.note(remark.en)
     for hint in hints:
         out.note(hint)
+
+
+def unfitting_text(done: Done) -> str:
+    """What to say of a report that changed nothing: it said again what is known, or what cannot be."""
+    if done.fits == "repeated":
+        return "This was known already; nothing changed."
+    step = done.happened[0]
+    # Whether licences are deactivated is often only expected: then no state is claimed.
+    stays = "stays as it was" if step.to_state == "suspended" else f"is {step.label.en} and stays so"
+    said = f"Recorded, but it contradicts what is known: {step.case} {stays}."
+    return "\n  ".join([said, *map(_incident_text, done.incidents)])
+
+
+def _incident_text(incident: IncidentOpened) -> str:
+    return f"An incident was opened: {incident.id} (vipflow incident show {incident.id})."
+
+
+def answer_hint(order: str | None, order_number: str | None) -> str:
+    """What to do once Adobe answered an order; its number is asked for unless it is known already."""
+    number = "" if order_number else " --order-number NUMBER"
+    return f"When Adobe answers: vipflow order accept {order}{number}"
 
 
 def refusal_text(reason: Reason, zone: ZoneInfo) -> str:

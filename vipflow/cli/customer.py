@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
 from vipflow.cli.acting import CustomerRef, EventId, Mine, OwnRef, Why, day_given, short_day, show_done
 from vipflow.cli.customer_import import import_members
@@ -122,7 +123,7 @@ def invite(
     done = customers.invite(session.installation, session.who, form, reference=ref, id=id_)
     made = done.verdict.subject
     number = _number_of(session, made) if done.outcome == "applied" and made else ""
-    quiet = done if session.out.json else type(done)(done.verdict, (), done.happened, done.mails)
+    quiet = done if session.out.json else replace(done, remarks=())
     show_done(
         session,
         quiet,

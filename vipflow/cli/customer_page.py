@@ -118,10 +118,7 @@ def _open_authorizations(page: CustomerPage, zone: ZoneInfo) -> Iterator[Rendera
 
 
 def _status(row: Any) -> Text:
-    told = row.label.en
-    if row.state == "suspended" and not row.confirmed:
-        told = "licences may be deactivated"
-    found = Text(told, style={"late": "red", "suspended": "red", "pending": "yellow"}.get(row.state, ""))
+    found = Text(row.label.en, style={"late": "red", "suspended": "red", "pending": "yellow"}.get(row.state, ""))
     for what, on in (("customer paid", row.customer_paid_on), ("promised until", row.promised_until)):
         if on is not None:
             found.append(f"\n{what} {on}", style="dim")

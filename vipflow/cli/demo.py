@@ -222,11 +222,27 @@ def _next(summary: Summary) -> Iterator[RenderableType]:
         return
     yield Text(f"  settings  {summary.settings}", no_wrap=True)
     yield _heading("What to try next")
+    yield from (Text(f"  {line}", no_wrap=True, overflow="ignore") for line in _reaching_this_program())
     yield Text(f"  export VIPFLOW_CONFIG={summary.settings}", no_wrap=True)
     made = Table.grid(padding=(0, 2))
     for hint in summary.hints:
         made.add_row(Text(f"  {hint.command}", no_wrap=True), Text(f"# {hint.shows}", style="dim"))
     yield made
+
+
+def _reaching_this_program() -> Iterator[str]:
+    """What to type first, where `vipflow` alone would not start this very program."""
+    import shlex
+    import shutil
+    import sys
+
+    script = Path(sys.executable).with_name("vipflow")
+    found = shutil.which("vipflow")
+    if not script.exists():
+        if found is None:
+            yield f"alias vipflow={shlex.quote(f'{shlex.quote(sys.executable)} -m vipflow')}"
+    elif found is None or not Path(found).samefile(script):
+        yield f"export PATH={shlex.quote(str(script.parent))}:$PATH"
 
 
 def _heading(text: str) -> RenderableType:

@@ -15,6 +15,7 @@ from vipflow.cli.acting import (
     PerhapsCustomer,
     PerhapsProducts,
     States,
+    answer_hint,
     day_text,
     in_short,
     lines_text,
@@ -88,7 +89,7 @@ def place(
     if done.outcome == "applied":
         found = orders.show_order(installation, who, str(made))
         say = f"{made}: ordered {in_short(found.lines)} for {found.company}"
-    show_done(session, done, say, f"When Adobe answers: vipflow order accept {made} --order-number NUMBER")
+    show_done(session, done, say, answer_hint(made, order_number))
 
 
 def accept(session: Session, order: Order, order_number: OrderNumber = None, id_: EventId = None) -> None:

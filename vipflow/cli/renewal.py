@@ -14,6 +14,7 @@ from vipflow.cli.acting import (
     OwnRef,
     PerhapsProducts,
     Why,
+    answer_hint,
     day_text,
     in_short,
     lines_text,
@@ -117,7 +118,7 @@ def order(
     if done.outcome == "applied":
         found = show_order(session.installation, session.who, str(made))
         say = f"{made}: renewal of {in_short(found.lines)} ordered for {found.company}"
-    show_done(session, done, say, f"When Adobe answers: vipflow order accept {made} --order-number NUMBER")
+    show_done(session, done, say, answer_hint(made, order_number))
 
 
 def decline(session: Session, customer: CustomerRef, reason: Why = None, id_: EventId = None) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from msgspec.structs import replace
+
 from vipflow.engine.addresses import Found
 from vipflow.operations.case_lists import case_page, one_case
 from vipflow.operations.customer_lists import PAGE
@@ -168,4 +170,4 @@ def _found(installation: Installation, who: Who, authorization: str) -> Found:
 
 
 def _reminded(made: Done) -> Done:
-    return Done(made.verdict, (*made.remarks, REMEMBER_TO_ORDER), made.happened, made.mails)
+    return replace(made, remarks=(*made.remarks, REMEMBER_TO_ORDER))

@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from vipflow.errors import BadInput
+from vipflow.operations.allowed import not_allowed, refused
 from vipflow.operations.customer_lists import CustomerRow, customer_row
 from vipflow.operations.done import Done, perform
 from vipflow.operations.installation import Installation
@@ -19,7 +20,7 @@ from vipflow.store import reading
 from vipflow.store.tenants import MemberRow, team_members
 from vipflow.vip.customers import company_domain, folded, warnings_before_inviting
 from vipflow.vip.records import Customer, Recipient
-from vipflow.workflow import Text
+from vipflow.workflow import Reason, Text
 
 FORM = "the customer"
 
@@ -205,8 +206,20 @@ def _invitation(
 ) -> Done:
     ref = find_customer(installation, who, customer)
     what = f"the invitation of {ref}"
-    return perform(
-        installation, who, f"invitation.{event}", f"customers/{ref}", {}, customer=ref, what=what, reason=reason, id=id
+    type = f"invitation.{event}"
+    if facts_of_customer(installation, who, ref).adopted:
+        return Done(refused(who, type, not_allowed(installation, who, type, ref) or _never_invited(ref)))
+    return perform(installation, who, type, f"customers/{ref}", {}, customer=ref, what=what, reason=reason, id=id)
+
+
+def _never_invited(ref: str) -> Reason:
+    return Reason(
+        "never_invited",
+        Text(
+            f"{ref} était déjà membre avant d’arriver ici ; il n’a jamais été invité.",
+            f"{ref} was a member before it came here; it was never invited.",
+        ),
+        {"customer": ref},
     )
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, Literal
+from dataclasses import replace
+from datetime import datetime, time
+from typing import Any, Literal, cast
 
 import msgspec
 
-from vipflow.engine.envelope import Verdict
+from vipflow.days import local_day
+from vipflow.engine.envelope import Verdict, event_cause
+from vipflow.errors import BadInput
 from vipflow.operations.acts import act
 from vipflow.operations.allowed import not_allowed, refused
 from vipflow.operations.forms import checked
 from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
 from vipflow.operations.words import event_label, state_label
-from vipflow.store import past
+from vipflow.store import past, reading
 from vipflow.workflow import Person, Text
 
 
@@ -53,6 +56,15 @@ class MailToCome(msgspec.Struct, frozen=True):
     state: str
 
 
+class IncidentOpened(msgspec.Struct, frozen=True):
+    """An incident that an act opened: its reference, and what it says."""
+
+    id: str
+    kind: str
+    case: str | None
+    says: Text
+
+
 class Done(msgspec.Struct, frozen=True):
     """An act's verdict, what to know besides, and what followed: nothing where it was refused."""
 
@@ -60,6 +72,14 @@ class Done(msgspec.Struct, frozen=True):
     remarks: tuple[Text, ...] = ()
     happened: tuple[Happened, ...] = ()
     mails: tuple[MailToCome, ...] = ()
+    incidents: tuple[IncidentOpened, ...] = ()
+
+    @property
+    def fits(self) -> Literal["new", "repeated", "contradiction"]:
+        """Whether an applied report told something new; one that did not changed nothing, though it is recorded."""
+        note = self.happened[0].note if self.happened else None
+        said = note.get("note") if isinstance(note, dict) else None
+        return said if said in ("repeated", "contradiction") else "new"
 
     @property
     def outcome(self) -> Literal["applied", "refused", "stale", "parked", "quarantined"]:
@@ -88,8 +108,50 @@ def perform(
     against = not_allowed(installation, who, type, customer)
     if against is not None:
         return Done(refused(who, type, against), tuple(remarks))
+    if who.on is not None and customer is not None:
+        who = replace(who, on=_once_there(installation, who, who.on, type, subject, given, customer))
     verdict = act(installation, who, type, subject, given, reason=reason, id=id)
     return done(installation, who, verdict, remarks)
+
+
+def _once_there(
+    installation: Installation,
+    who: Who,
+    on: datetime,
+    type: str,
+    subject: str,
+    given: Mapping[str, Any],
+    customer: str,
+) -> datetime:
+    """The instant at which the act counts: not before there was what it acts on. A day (its noon, as `--on` holds it)
+    on which that began is meant as a whole: then it counts from there. Raises BadInput for an earlier one.
+    """
+    workflow, _, event = type.partition(".")
+    named = {customer, subject.rpartition("/")[2]}
+    for value in given.values():  # what an opening is made of: an order's authorizations, a return's order
+        values = value if isinstance(value, list | tuple) else [value]
+        named.update(each for each in values if isinstance(each, str))
+    lone = event not in installation.workflows[workflow].openings
+    with installation.database.read() as connection:
+        rows = reading.cases_of_customer(connection, who.tenant, customer)
+    own = [row for row in rows if lone and row.workflow == workflow]
+    about = [row for row in rows if row.ref in named]
+    if len(own) == 1:
+        about += own
+    latest = max(about, key=lambda row: row.opened_at, default=None)
+    if latest is None or on >= latest.opened_at:
+        return on
+    since = local_day(latest.opened_at, who.zone)
+    local = on.astimezone(who.zone)
+    if local.date() == since and local.time() == time(12):
+        return cast(datetime, latest.opened_at)
+    title = installation.workflows[latest.workflow].title.en.lower()
+    exact = "" if local.date() != since else f", {latest.opened_at.astimezone(who.zone):%H:%M}"
+    raise BadInput(
+        "--on",
+        f"on {local.date()} there was no {title} {latest.ref} yet: it exists since {since}{exact}",
+        "give that day or a later one",
+    )
 
 
 def done(installation: Installation, who: Who, verdict: Verdict, remarks: Sequence[Text] = ()) -> Done:
@@ -100,8 +162,19 @@ def done(installation: Installation, who: Who, verdict: Verdict, remarks: Sequen
         rows = past.caused_by(connection, who.tenant, verdict.subject, verdict.source, verdict.id, verdict.sequence)
         keys = [key for row in rows for key in msgspec.json.decode(row.messages)]
         mails = past.messages_of(connection, who.tenant, keys) if keys else ()
+        told = any(
+            row.case_ref == verdict.subject and row.event == installation.workflows.root.on_incident for row in rows
+        )
+        cause = event_cause(verdict.source, verdict.id)
+        opened = past.incidents_of(connection, who.tenant, verdict.subject, cause) if told else ()
     happened = tuple(step_of(installation, row) for row in rows)
-    return Done(verdict, tuple(remarks), happened, tuple(mail_of(row) for row in mails))
+    return Done(
+        verdict,
+        tuple(remarks),
+        happened,
+        tuple(mail_of(row) for row in mails),
+        tuple(_incident_of(row) for row in opened),
+    )
 
 
 def step_of(installation: Installation, row: Any) -> Happened:
@@ -130,3 +203,8 @@ def mail_of(row: Any) -> MailToCome:
     return MailToCome(
         row.key, row.case_ref, row.template, row.audience, person.name, row.language, row.not_before, row.state
     )
+
+
+def _incident_of(row: Any) -> IncidentOpened:
+    says = msgspec.json.decode(row.says)
+    return IncidentOpened(row.id, row.kind, row.case_ref, Text(says["fr"], says["en"]))

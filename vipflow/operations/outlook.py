@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 
 from vipflow.days import midnight
 from vipflow.errors import BadInput
@@ -16,7 +17,7 @@ from vipflow.operations.dates import day
 from vipflow.operations.installation import Installation
 from vipflow.operations.references import find
 from vipflow.operations.who import Who
-from vipflow.operations.words import event_label, state_label
+from vipflow.operations.words import case_label, event_label, state_label
 from vipflow.workflow import Text
 
 
@@ -47,7 +48,9 @@ def explain_record(installation: Installation, who: Who, ref: str) -> Explanatio
     """For each event of the record: possible, or which reasons, and when it opens by itself."""
     found = find(installation, who, ref)
     with sight(installation.engine, who.tenant, found.ref) as (seen, case):
-        return explain(installation.workflows, seen, case.ref)
+        told = explain(installation.workflows, seen, case.ref)
+        known = seen.case(case.ref)
+        return replace(told, label=case_label(installation.workflows, known.workflow, known.state, known.facts))
 
 
 def forecast_record(installation: Installation, who: Who, ref: str, until: str | None = None) -> Outlook:

@@ -13,7 +13,7 @@ from vipflow.errors import BadInput
 from vipflow.facts import decode_facts
 from vipflow.operations.installation import Installation
 from vipflow.operations.products import ProductLine, named_lines
-from vipflow.operations.words import state_label
+from vipflow.operations.words import case_label
 from vipflow.store.reading import CasePlace
 from vipflow.workflow import Text
 
@@ -146,7 +146,7 @@ def _common(installation: Installation, row: Any, company: str) -> Mapping[str, 
         "customer": row.subject,
         "company": company,
         "state": row.state,
-        "label": state_label(installation.workflows, row.workflow, row.state),
+        "label": case_label(installation.workflows, row.workflow, row.state, facts_of(installation, row)),
         "since": row.since,
     }
 

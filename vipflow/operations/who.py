@@ -8,7 +8,9 @@ from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 from vipflow.case import Actor
+from vipflow.engine.envelope import AHEAD
 from vipflow.errors import BadInput, NotFound, did_you_mean
+from vipflow.operations.dates import EARLIEST
 from vipflow.operations.installation import Installation
 from vipflow.store.tenants import TenantRow, all_tenants, team_member, team_members
 
@@ -81,8 +83,19 @@ def _chosen(tenants: Sequence[TenantRow], key: str | None) -> TenantRow:
 def effective_instant(given: str, zone: ZoneInfo, now: datetime) -> datetime | None:
     """When something happened that is said to be of a day or an instant: noon of a past day in `zone`; None for today.
 
-    Raises BadInput for what is neither.
+    Raises BadInput for what is neither, and for what has not come yet.
     """
+    instant = _instant(given, zone, now)
+    if instant is None:
+        return None
+    if instant > now + AHEAD:
+        raise BadInput("--on", f"{given} has not come yet", "give a day that has, or leave it out for now")
+    if instant.date() < EARLIEST:
+        raise BadInput("--on", f"{given} is before every membership", f"give a day from {EARLIEST} on")
+    return instant
+
+
+def _instant(given: str, zone: ZoneInfo, now: datetime) -> datetime | None:
     try:
         if len(given) == len("2024-03-01"):
             day = date.fromisoformat(given)
@@ -90,8 +103,8 @@ def effective_instant(given: str, zone: ZoneInfo, now: datetime) -> datetime | N
                 return None
             return datetime.combine(day, time(12), zone).astimezone(UTC)
         instant = datetime.fromisoformat(given)
-    except ValueError:
+        return instant.replace(tzinfo=zone).astimezone(UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise BadInput(
             "--on", f"{given!r} is neither a day nor an instant", "write 2024-03-01 or 2024-03-01T09:30:00+01:00"
         ) from None
-    return instant.replace(tzinfo=zone).astimezone(UTC) if instant.tzinfo is None else instant.astimezone(UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, select
+from sqlalchemy import BindParameter, Connection, Text, and_, bindparam, func, or_, select
 
 from vipflow.store.tables import history, incidents, messages
 from vipflow.store.types import any_of
@@ -40,6 +40,12 @@ def messages_of(connection: Connection, tenant: int, keys: Sequence[str]) -> Row
 def messages_waiting(connection: Connection, tenant: int, subject: str) -> Rows:
     """A customer's messages that have not left yet, earliest first."""
     return connection.execute(_waiting, {"tenant": tenant, "subject": subject}).all()
+
+
+def incidents_of(connection: Connection, tenant: int, subject: str, cause: str) -> Rows:
+    """A customer's incidents that one event or its follow-ups opened, closed ones too."""
+    asked = {"tenant": tenant, "subject": subject, "cause": cause, "below": f"{cause}/"}
+    return connection.execute(_incidents_of, asked).all()
 
 
 def open_incidents(connection: Connection, tenant: int, subject: str) -> Rows:
@@ -113,5 +119,17 @@ _waiting = (
 _incidents = (
     select(incidents.c.id, incidents.c.case_ref, incidents.c.kind, incidents.c.says, incidents.c.opened_at)
     .where(incidents.c.tenant == _tenant, incidents.c.subject == bindparam("subject"), incidents.c.closed_at.is_(None))
+    .order_by(incidents.c.opened_at, incidents.c.id)
+)
+_incidents_of = (
+    select(incidents.c.id, incidents.c.case_ref, incidents.c.kind, incidents.c.says)
+    .where(
+        incidents.c.tenant == _tenant,
+        incidents.c.subject == bindparam("subject"),
+        or_(
+            incidents.c.cause == bindparam("cause"),
+            func.substr(incidents.c.cause, 1, func.length(bindparam("below", type_=Text))) == bindparam("below"),
+        ),
+    )
     .order_by(incidents.c.opened_at, incidents.c.id)
 )
