@@ -1,7 +1,6 @@
 """The catalogue: which products there are, for whom, and what each is allowed to do.
 
-Its content has an id, as a policy's has: an authorization pins the catalogue it was made with. A product without a
-category has none (TOML has no null).
+Its content has an id, as a policy's has. A product without a category has none (TOML has no null).
 """
 
 import tomllib
