@@ -113,6 +113,20 @@ def test_a_mail_that_the_transport_does_not_take_leaves_later_and_is_the_same(li
     assert library.states() == ["sent"] * 3
 
 
+def test_however_often_the_transport_fails_the_others_are_marked(library: Library) -> None:
+    """The pause before the next try grows to six hours, and no farther."""
+    library.lend("Emma", "Persuasion")
+    library.world.advance_to(library.world.clock.now() + timedelta(days=20))
+    with library.world.database.write() as connection:
+        connection.execute(text("UPDATE messages SET attempts = 60"))
+    library.postman.first = break_at(1, OSError("no space left on device"))
+    report = library.delivery.deliver()
+    assert (report.sent, report.failed) == (1, 1)
+    assert library.states() == ["sent", "waiting"]
+    (waiting,) = [row for row in library.mails() if row.state == "waiting"]
+    assert waiting.not_before == library.world.clock.now() + timedelta(hours=6)
+
+
 def test_what_a_stopped_round_had_in_hand_leaves_when_its_lease_is_over(library: Library) -> None:
     library.lend("Emma", "Persuasion", "Sanditon")
     library.postman.first = break_at(2, Interrupted())

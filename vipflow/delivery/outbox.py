@@ -77,7 +77,6 @@ class Delivery:
         """
         self._take_up_again(most)
         claimed, overtaken, held = self._claim(most)
-        now = self.engine.clock.now()
         ready: list[tuple[_Claimed, Parcel, str]] = []
         unwritable: list[tuple[_Claimed, str]] = []
         for each in claimed:
@@ -88,7 +87,7 @@ class Delivery:
         sent: list[_Claimed] = []
         failed: list[tuple[_Claimed, str]] = []
         try:
-            self._keep_bytes([(c.tenant.id, c.waiting.key, p.message_id, digest, p.content) for c, p, digest in ready])
+            self._keep_bytes(ready)
             for each, parcel, _ in ready:
                 try:
                     self.transport.send(parcel)
@@ -97,7 +96,7 @@ class Delivery:
                 else:
                     sent.append(each)
         finally:  # whatever ends the round, what has left is marked
-            self._put_down(now, sent, failed, unwritable)
+            self._put_down(sent, failed, unwritable)
         return DeliveryReport(len(sent), overtaken, held + len(unwritable), len(failed), len(claimed))
 
     def next_leaving(self) -> datetime | None:
@@ -243,29 +242,39 @@ class Delivery:
         ident = message_id(tenant.key, row.key, self.domain)
         return Parcel(tenant.key, row.key, ident, recipients, content, dated_at), digest
 
-    def _keep_bytes(self, kept: Sequence[tuple[int, str, str, str, bytes]]) -> None:
+    def _keep_bytes(self, ready: Sequence[tuple[_Claimed, Parcel, str]]) -> None:
+        """Keeps the bytes of what is rendered for the first time, before any of it leaves. Raises Busy where somebody
+        else took a message of the round meanwhile: then nothing leaves.
+        """
+        kept = [
+            (c.tenant.id, r.key, "sending", r.attempts + 1, parcel.message_id, digest, parcel.content)
+            for c, parcel, digest in ready
+            for r in (c.waiting.row,)
+            if r.body is None
+        ]
         if kept:
             with self.engine.database.write() as connection:
-                outgoing.KEEP_BYTES.run(connection, list(kept))
+                if outgoing.KEEP_BYTES.run(connection, kept) < len(kept):
+                    raise Busy("the outbox", "somebody else took these mails in hand", "they leave from there")
 
     def _put_down(
         self,
-        now: datetime,
         sent: Sequence[_Claimed],
         failed: Sequence[tuple[_Claimed, str]],
         unwritable: Sequence[tuple[_Claimed, str]],
     ) -> None:
         """Marks what became of the messages of a round."""
-        marks = [_mark(c.tenant.id, c.waiting.row, "sent", None, in_hand=True, sent_at=now) for c in sent]
-        marks += [_mark(c.tenant.id, c.waiting.row, "held", why, in_hand=True) for c, why in unwritable]
-        again = [
-            (c.tenant.id, r.key, "sending", r.attempts + 1, "waiting", now + _pause(r.attempts), why)
-            for c, why in failed
-            for r in (c.waiting.row,)
-        ]
-        if not marks and not again:
+        if not (sent or failed or unwritable):
             return
         with self.engine.database.write() as connection:
+            now = self.engine.now(connection)
+            marks = [_mark(c.tenant.id, c.waiting.row, "sent", None, in_hand=True, sent_at=now) for c in sent]
+            marks += [_mark(c.tenant.id, c.waiting.row, "held", why, in_hand=True) for c, why in unwritable]
+            again = [
+                (c.tenant.id, r.key, "sending", r.attempts + 1, "waiting", now + _pause(r.attempts), why)
+                for c, why in failed
+                for r in (c.waiting.row,)
+            ]
             outgoing.FINISH.run(connection, marks)
             outgoing.RETRY.run(connection, again)
             incidents = [_incident(c.tenant, c.waiting.row, why, now) for c, why in unwritable]
@@ -299,7 +308,7 @@ def _incident(tenant: Tenant, row: Any, problem: str, now: datetime) -> tuple[An
 
 def _pause(attempts: int) -> timedelta:
     """How long a mail waits after its transport failed: a minute, then four, sixteen, … at most six hours."""
-    return min(timedelta(minutes=4**attempts), timedelta(hours=6))
+    return min(timedelta(minutes=4 ** min(attempts, 6)), timedelta(hours=6))
 
 
 def of_a_kept_mail(content: bytes) -> tuple[tuple[str, ...], datetime]:

@@ -23,7 +23,6 @@ from vipflow.workflow import Reason
 
 VerdictName = Literal["applied", "refused", "stale", "parked", "quarantined"]
 
-FINAL = frozenset({"applied", "refused", "stale"})
 AHEAD = timedelta(minutes=5)
 """How far ahead of our clock a sender's may be (ours)."""
 LONGEST_LINE = 256 * 1024

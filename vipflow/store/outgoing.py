@@ -65,8 +65,8 @@ LEASE = timedelta(minutes=10)
 
 CLAIM = Update(messages, key=["tenant", "key"], set=["state", "attempts", "claimed_at"])
 RELEASE = Update(messages, key=["tenant", "key", "state", "claimed_at"], set=["state", "claimed_at", "note"])
-KEEP_BYTES = Update(messages, key=["tenant", "key"], set=["message_id", "content_hash", "body"])
 # Only of a message that is still in the hand that marks it: whoever lost his lease changes nothing.
+KEEP_BYTES = Update(messages, key=["tenant", "key", "state", "attempts"], set=["message_id", "content_hash", "body"])
 RETRY = Update(messages, key=["tenant", "key", "state", "attempts"], set=["state", "not_before", "note"])
 FINISH = Update(messages, key=["tenant", "key", "state", "attempts"], set=["state", "copies", "sent_at", "note"])
 OPEN_INCIDENT = InsertAbsent(incidents, ["tenant", "id", "subject", "case_ref", "kind", "cause", "says", "opened_at"])
