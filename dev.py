@@ -198,7 +198,7 @@ def quietly(command: Command) -> subprocess.CompletedProcess[str]:
 def become(program: Path, *arguments: str) -> int:
     """Turns this process into `program`: its signals and its exit code are then its own."""
     sys.stdout.flush()
-    os.execv(program, [str(program), *arguments])  # noqa: S606
+    os.execv(program, [str(program), *arguments])  # noqa: S606  # why: no shell is wanted, and the path is our own
 
 
 def say(line: str) -> None:

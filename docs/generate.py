@@ -179,7 +179,7 @@ def _class_table(kind: type, who: str) -> Iterator[str]:
     notes = _notes(kind)
     yield "| field | what it holds | if left out | note |"
     yield "|---|---|---|---|"
-    for field in types.type_info(kind).fields:  # type: ignore[attr-defined]
+    for field in types.type_info(kind).fields:  # type: ignore[attr-defined]  # why: every event's data is a struct
         yield f"| `{field.encode_name}` | {_words(field.type)} | {_default(field)} | {notes.get(field.name, '')} |"
     yield ""
 
@@ -199,7 +199,7 @@ def _structs_in(kind: type) -> Iterator[type]:
                 for each in found.types:
                     yield from walk(each)
 
-    for field in types.type_info(kind).fields:  # type: ignore[attr-defined]
+    for field in types.type_info(kind).fields:  # type: ignore[attr-defined]  # why: every event's data is a struct
         yield from walk(field.type)
 
 

@@ -28,7 +28,7 @@ OTHER = {**INVITE, "data": {**CUSTOMER, "company": "Other"}}
 @pytest.fixture
 def post(cli: Cli, nord: int, place: Path) -> Callable[..., object]:
     def call(*lines: object, options: tuple[str, ...] = ()) -> object:
-        (place / "events.jsonl").write_text(json_lines(*lines), encoding="utf-8")  # type: ignore[arg-type]
+        (place / "events.jsonl").write_text(json_lines(*lines), encoding="utf-8")  # type: ignore[arg-type]  # why: broken lines too
         return cli("event", "post", "events.jsonl", *options)
 
     return call

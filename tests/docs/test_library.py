@@ -119,7 +119,7 @@ def test_a_book_given_back_is_not_asked_for_any_more(library: Library) -> None:
 def test_its_events_may_come_late_and_in_any_company(library: Library) -> None:
     library.clock.move_to(datetime(2025, 3, 1, tzinfo=UTC))
     lines = (LIBRARY / "events.jsonl").read_text(encoding="utf-8").splitlines()
-    post: Callable[[], list[Any]] = lambda: library.engine.post(  # noqa: E731
+    post: Callable[[], list[Any]] = lambda: library.engine.post(  # noqa: E731  # why: one expression, posted twice
         library.tenant, [read_envelope(line, library.workflows) for line in lines]
     )
     assert [answer.verdict for answer in post()] == ["applied"] * len(lines)

@@ -8,11 +8,11 @@ from vipflow.operations.customer_lists import list_customers
 
 
 def names(world: World, who: str = "bob", **asked: object) -> list[str]:
-    return [row.company for row in list_customers(world.installation, world.who(who), **asked).items]  # type: ignore[arg-type]
+    return [row.company for row in list_customers(world.installation, world.who(who), **asked).items]  # type: ignore[arg-type]  # why: options pass through
 
 
 def counts(world: World, who: str = "bob", **asked: object) -> dict[str | None, int]:
-    page = list_customers(world.installation, world.who(who), **asked)  # type: ignore[arg-type]
+    page = list_customers(world.installation, world.who(who), **asked)  # type: ignore[arg-type]  # why: options pass through
     return {each.name: each.count for each in page.counts}
 
 

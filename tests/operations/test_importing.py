@@ -24,7 +24,7 @@ Licences;Géré par;Remarque
 def taken(world: World, folder: Path, text: str | bytes, name: str = "bob", **how: object) -> ImportReport:
     file = folder / "members.csv"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return import_members(world.installation, world.who(name), file, **how)  # type: ignore[arg-type]
+    return import_members(world.installation, world.who(name), file, **how)  # type: ignore[arg-type]  # why: options pass through
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])

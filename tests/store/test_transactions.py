@@ -159,7 +159,7 @@ def test_a_busy_thread_lets_others_in_between_its_transactions(database, databas
         while not stop.is_set():
             with shared.write() as connection:
                 set_meta(connection, "theirs", "in")
-                time.sleep(0.01)
+                time.sleep(0.01)  # why: a writer at work, so that others stand in line
 
     thread = threading.Thread(target=never_rest)
     began = time.monotonic()

@@ -81,7 +81,7 @@ def _show_import(session: Session, report: ImportReport) -> None:
         }
         out.console.print(table(columns, shown))
     told = [
-        f"{report.count(outcome):,} {words}"  # type: ignore[arg-type]
+        f"{report.count(outcome):,} {words}"  # type: ignore[arg-type]  # why: mypy widens the literals
         for outcome, words in (
             ("adopted", "taken over"),
             ("would be adopted", "would be taken over"),
@@ -89,7 +89,7 @@ def _show_import(session: Session, report: ImportReport) -> None:
             ("refused", "refused"),
             ("wrong", "to be put right"),
         )
-        if report.count(outcome)  # type: ignore[arg-type]
+        if report.count(outcome)  # type: ignore[arg-type]  # why: as above
     ]
     out.console.print(f"{report.file}: {', '.join(told) or 'no customer in it'}.", highlight=False, markup=False)
     if report.ignored:

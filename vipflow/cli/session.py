@@ -169,7 +169,7 @@ def command(
 
         by_keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         parameters = [*by_keyword, *extra]
-        run.__signature__ = signature.replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]
+        run.__signature__ = signature.replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]  # why: Typer reads it
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         app.command(name, help=_about(function), **settings)(run)
         return function

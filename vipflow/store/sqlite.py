@@ -186,10 +186,9 @@ class _Lock:
                 os.pwrite(self._handle, b"%-19d\n" % os.getpid(), 0)
                 return True
             except BlockingIOError:
-                # flock waits for ever or not at all.
                 if time.monotonic() >= deadline:
                     return False
-                time.sleep(pause)
+                time.sleep(pause)  # why: flock waits for ever or not at all
                 pause = min(2 * pause, 0.005)
 
 
