@@ -1,15 +1,11 @@
-"""The small tables: tenants and teams, policies and catalogues, and what the database knows of itself."""
+"""The small tables: tenants and teams, policies, and what the database knows of itself."""
 
 from datetime import UTC, datetime, timedelta
 
 from vipflow.store.meta import database_now, get_meta, remember_now, set_meta
 from vipflow.store.policies import (
-    CatalogueRow,
     PolicyRow,
-    all_catalogues,
     all_policies,
-    catalogues_by_id,
-    keep_catalogue,
     keep_policy,
     policies_by_id,
 )
@@ -66,16 +62,6 @@ def test_a_policy_is_kept_once_under_its_id(database):
         assert policies_by_id(connection, {"abc", "nothing"}) == {"abc": policy}
         assert policies_by_id(connection, []) == {}
         assert [row.name for row in all_policies(connection)] == ["vip-2019", "vip-2024"]
-
-
-def test_a_catalogue_is_kept_once_under_its_id(database):
-    catalogue = CatalogueRow("abc", '{"65304579CA01A12": "Acrobat Pro"}')
-    with database.write() as connection:
-        assert keep_catalogue(connection, catalogue)
-        assert not keep_catalogue(connection, catalogue)
-    with database.read() as connection:
-        assert catalogues_by_id(connection, ["abc", "nothing"]) == {"abc": catalogue}
-        assert all_catalogues(connection) == [catalogue]
 
 
 def test_what_the_database_knows_of_itself_is_the_last_thing_said(database):

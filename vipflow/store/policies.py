@@ -1,4 +1,4 @@
-"""Policies and catalogues that were ever in force, whole, each once under its content hash."""
+"""Policies that were ever in force, whole, each once under its content hash."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from vipflow.store.tables import catalogues, policies
+from vipflow.store.tables import policies
 from vipflow.store.types import any_of
 from vipflow.store.writes import InsertAbsent
 
@@ -20,19 +20,9 @@ class PolicyRow(NamedTuple):
     body: str
 
 
-class CatalogueRow(NamedTuple):
-    """A row of `catalogues`; `body` is JSON text."""
-
-    id: str
-    body: str
-
-
 _POLICIES = select(policies.c.id, policies.c.name, policies.c.body).order_by(policies.c.name, policies.c.id)
 _SOME_POLICIES = _POLICIES.where(any_of(policies.c.id, "ids"))
 _KEEP_POLICY = InsertAbsent(policies, PolicyRow._fields)
-_CATALOGUES = select(catalogues.c.id, catalogues.c.body).order_by(catalogues.c.id)
-_SOME_CATALOGUES = _CATALOGUES.where(any_of(catalogues.c.id, "ids"))
-_KEEP_CATALOGUE = InsertAbsent(catalogues, CatalogueRow._fields)
 
 
 def all_policies(connection: Connection) -> list[PolicyRow]:
@@ -48,18 +38,3 @@ def policies_by_id(connection: Connection, ids: Iterable[str]) -> dict[str, Poli
 def keep_policy(connection: Connection, policy: PolicyRow) -> bool:
     """Whether it is new; the same id is the same content, so one that was kept stays."""
     return _KEEP_POLICY.run(connection, [policy]) == 1
-
-
-def all_catalogues(connection: Connection) -> list[CatalogueRow]:
-    """Every catalogue ever kept, by id."""
-    return [CatalogueRow(*row) for row in connection.execute(_CATALOGUES)]
-
-
-def catalogues_by_id(connection: Connection, ids: Iterable[str]) -> dict[str, CatalogueRow]:
-    """Those of `ids` that are kept."""
-    return {row.id: CatalogueRow(*row) for row in connection.execute(_SOME_CATALOGUES, {"ids": list(ids)})}
-
-
-def keep_catalogue(connection: Connection, catalogue: CatalogueRow) -> bool:
-    """Whether it is new; the same id is the same content, so one that was kept stays."""
-    return _KEEP_CATALOGUE.run(connection, [catalogue]) == 1

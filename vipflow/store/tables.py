@@ -75,14 +75,6 @@ policies = Table(
     PrimaryKeyConstraint("id", name="policies_pk"),
 )
 
-catalogues = Table(
-    "catalogues",
-    metadata,
-    Column("id", Word, nullable=False),
-    Column("body", JsonText, nullable=False),
-    PrimaryKeyConstraint("id", name="catalogues_pk"),
-)
-
 # The present
 
 subjects = Table(

@@ -23,7 +23,6 @@ def upgrade() -> None:
     _tenants()
     _team()
     _policies()
-    _catalogues()
     _subjects()
     _cases()
     _timers()
@@ -80,15 +79,6 @@ def _policies() -> None:
         sa.Column("name", WORD, nullable=False),
         sa.Column("body", JSON, nullable=False),
         sa.PrimaryKeyConstraint("id", name="policies_pk"),
-    )
-
-
-def _catalogues() -> None:
-    op.create_table(
-        "catalogues",
-        sa.Column("id", WORD, nullable=False),
-        sa.Column("body", JSON, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="catalogues_pk"),
     )
 
 
