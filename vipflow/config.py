@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 import vipflow
@@ -88,6 +88,9 @@ class FolderSettings(Section):
     catalogues: tuple[Path, ...] = Field(
         default=(), description="product files of your own, over the shipped catalogue"
     )
+    reseller_templates: Path | None = Field(
+        default=None, description="templates of single resellers: <folder>/<reseller>/<template>/<language>/..."
+    )
 
     @field_validator("email_templates", "policies", "catalogues", mode="before")
     @classmethod
@@ -96,24 +99,79 @@ class FolderSettings(Section):
 
 
 class MailSettings(Section):
-    transport: Literal["file"] = Field(default="file", description='"file": each mail becomes an .eml file')
+    transport: Literal["file", "smtp"] = Field(
+        default="file", description='"file": each mail becomes an .eml file; "smtp": it is sent'
+    )
     folder: Path = Field(default=Path("var/mail"), description="where they are written")
     domain: str = Field(
         default="vipflow.invalid", description="after the @ in Message-IDs; a domain of yours", pattern=r"^[a-z0-9.-]+$"
     )
+    copies: int = Field(
+        default=3, ge=1, le=10, description="of a mail of which nobody knows whether it arrived, at most so many copies"
+    )
+    give_up_after_days: int = Field(
+        default=5, ge=1, le=30, description="how long a mail that is not taken over is tried again"
+    )
+
+
+class SmtpSettings(Section):
+    """The mail server that takes our mails over, where `mail.transport` is "smtp"."""
+
+    host: str = Field(default="localhost", min_length=1, description="the mail server")
+    port: int = Field(default=587, ge=1, le=65535, description="587 with STARTTLS, 465 with TLS from the start")
+    security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description='"starttls", "tls", or "none" for a server on this machine'
+    )
+    ca_file: Path | None = Field(default=None, description="whose certificates are trusted, if not the system's")
+    username: str | None = Field(default=None, description="for AUTH; left out, none is made")
+    password: SecretStr | None = Field(default=None, description="best given as VIPFLOW_SMTP__PASSWORD")
+    password_file: Path | None = Field(default=None, description="a file that holds the password")
+    connections: int = Field(default=4, ge=1, le=50, description="open at once, each used for many mails")
+    rate: float | None = Field(default=None, gt=0, description="at most so many mails a second; without it, no limit")
+    timeout: float = Field(default=30, gt=0, le=600, description="seconds to wait for an answer of the server")
+    bounces_to: str | None = Field(
+        default=None, description="the envelope's sender, where bounces come in; else the reseller's sender"
+    )
+
+
+class DaemonSettings(Section):
+    """`vipflow serve`."""
+
+    host: str = Field(default="127.0.0.1", description="where the web application listens")
+    port: int = Field(default=8470, ge=0, le=65535, description="its port; 0 takes a free one and says which")
+    folder: Path = Field(default=Path("var/daemon"), description="what a daemon notes for its next start")
+    catch_up_mails: int = Field(
+        default=200, ge=1, description="so many mails over a day late wait until somebody approves them"
+    )
+    grace_minutes: float = Field(
+        default=15, ge=0, description="after a silence of 10 minutes timers wait so long, for events to arrive first"
+    )
+
+
+class AuditSettings(Section):
+    """The seals over history."""
+
+    key: Path = Field(default=Path("var/audit.key"), description="the key that seals are made with; made when missing")
+    seals: Path = Field(default=Path("var/audit-seals.jsonl"), description="where each seal is written down too")
 
 
 class ClockSettings(Section):
     stands_at: datetime | None = Field(
         default=None, description="an instant at which time stands still: to look around in a year that was played"
     )
+    continues_from: datetime | None = Field(
+        default=None, description="an instant from which time goes on when the daemon first starts: to go on with it"
+    )
+    speed: float = Field(
+        default=1, gt=0, le=100_000, description="how many seconds pass in one, where it continues from an instant"
+    )
 
-    @field_validator("stands_at")
+    @field_validator("stands_at", "continues_from")
     @classmethod
-    def _aware(cls, stands_at: datetime | None) -> datetime | None:
-        if stands_at is not None and stands_at.tzinfo is None:
+    def _aware(cls, instant: datetime | None) -> datetime | None:
+        if instant is not None and instant.tzinfo is None:
             raise ValueError("write it with its offset, e.g. 2025-12-31T18:00:00Z")
-        return stands_at
+        return instant
 
 
 class Settings(BaseSettings):
@@ -125,6 +183,9 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     folders: FolderSettings = FolderSettings()
     mail: MailSettings = MailSettings()
+    smtp: SmtpSettings = SmtpSettings()
+    daemon: DaemonSettings = DaemonSettings()
+    audit: AuditSettings = AuditSettings()
     clock: ClockSettings = ClockSettings()
 
     _file: Path | None = PrivateAttr(None)
@@ -261,13 +322,28 @@ def _rooted(settings: Settings, base: Path, file: Path | None) -> Settings:
                     "email_templates": tuple(base / each for each in folders.email_templates),
                     "policies": tuple(base / each for each in folders.policies),
                     "catalogues": tuple(base / each for each in folders.catalogues),
+                    "reseller_templates": _under(base, folders.reseller_templates),
                 }
             ),
             "mail": settings.mail.model_copy(update={"folder": base / settings.mail.folder}),
+            "smtp": settings.smtp.model_copy(
+                update={
+                    "ca_file": _under(base, settings.smtp.ca_file),
+                    "password_file": _under(base, settings.smtp.password_file),
+                }
+            ),
+            "daemon": settings.daemon.model_copy(update={"folder": base / settings.daemon.folder}),
+            "audit": settings.audit.model_copy(
+                update={"key": base / settings.audit.key, "seals": base / settings.audit.seals}
+            ),
         }
     )
     rooted._file = file
     return rooted
+
+
+def _under(base: Path, path: Path | None) -> Path | None:
+    return None if path is None else base / path
 
 
 def _rooted_url(url: str, base: Path) -> str:

@@ -7,6 +7,7 @@ copy is the same.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -88,13 +89,13 @@ class Delivery:
         failed: list[tuple[_Claimed, str]] = []
         try:
             self._keep_bytes(ready)
-            for each, parcel, _ in ready:
-                try:
-                    self.transport.send(parcel)
-                except OSError as fault:
-                    failed.append((each, told(fault)))
-                else:
+            parcels = [parcel for _, parcel, _ in ready]
+            outcomes = asyncio.run(self.transport.send(parcels, self.engine.clock.now())) if parcels else ()
+            for (each, _, _), outcome in zip(ready, outcomes, strict=True):
+                if outcome.kind == "sent":
                     sent.append(each)
+                else:
+                    failed.append((each, outcome.says))
         finally:  # whatever ends the round, what has left is marked
             self._put_down(sent, failed, unwritable)
         return DeliveryReport(len(sent), overtaken, held + len(unwritable), len(failed), len(claimed))
@@ -240,7 +241,7 @@ class Delivery:
             recipients = tuple(dict.fromkeys(address.email for address in (*to, *cc)))
             dated_at = _leaves_at(row)
         ident = message_id(tenant.key, row.key, self.domain)
-        return Parcel(tenant.key, row.key, ident, recipients, content, dated_at), digest
+        return Parcel(tenant.key, row.key, ident, sender_of(content), recipients, content, dated_at), digest
 
     def _keep_bytes(self, ready: Sequence[tuple[_Claimed, Parcel, str]]) -> None:
         """Keeps the bytes of what is rendered for the first time, before any of it leaves. Raises Busy where somebody
@@ -309,6 +310,11 @@ def _incident(tenant: Tenant, row: Any, problem: str, now: datetime) -> tuple[An
 def _pause(attempts: int) -> timedelta:
     """How long a mail waits after its transport failed: a minute, then four, sixteen, … at most six hours."""
     return min(timedelta(minutes=4 ** min(attempts, 6)), timedelta(hours=6))
+
+
+def sender_of(content: bytes) -> str:
+    """The address that a mail says it comes from."""
+    return getaddresses([str(message_from_bytes(content)["From"])])[0][1]
 
 
 def of_a_kept_mail(content: bytes) -> tuple[tuple[str, ...], datetime]:

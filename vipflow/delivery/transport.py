@@ -1,39 +1,103 @@
-"""Where mails go: here into a folder, one `.eml` file each."""
+"""Where mails go: what a transport is handed, and what it answers of each. Here, too, the one that writes files.
+
+A transport never raises for a mail: whatever happens to it is an `Outcome`, and `put_down` (outbox.py) alone decides
+what follows from that.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+
+import msgspec
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+OutcomeKind = Literal["sent", "temporary", "permanent", "uncertain", "not_tried"]
+"""`sent`: the server took it over. `temporary`: it did not, and may later. `permanent`: it never will.
+`uncertain`: the line went after the content began to leave, so a copy may have been taken over. `not_tried`: nothing
+of it left, and it is not the mail's fault (the transport is paused, it is being stopped, the lease is nearly over).
+"""
+
+Stage = Literal["connect", "greeting", "tls", "auth", "sender", "recipients", "content", "answer", "file"]
+"""How far a copy came. From `content` on, a line that drops leaves the outcome uncertain."""
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """One copy of a mail, ready to go. The bytes are the same on every attempt."""
+    """One copy of a mail, ready to go. The bytes are the same on every attempt.
+
+    `sender` is the envelope's (bounces go there). `until`: on `time.monotonic()`, when the hand that holds it loses its
+    lease; a transport begins with no mail after that.
+    """
 
     tenant_key: str
     key: str
     message_id: str
+    sender: str
     recipients: tuple[str, ...]
     content: bytes
     dated_at: datetime
+    until: float = float("inf")
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """An address that the server refused for good, and in which words."""
+
+    address: str
+    code: int
+    says: str
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of one copy. `says` is one line, the server's own words where it said something.
+
+    `refused`: the addresses refused for good; the copy went to the others when it is `sent`.
+    """
+
+    kind: OutcomeKind
+    stage: Stage
+    says: str = ""
+    code: int | None = None
+    refused: tuple[Refused, ...] = ()
+
+
+class Paused(msgspec.Struct, frozen=True):
+    """Why a transport takes nothing at present: its own trouble (AUTH, TLS, no connection), not any mail's."""
+
+    stage: Stage
+    says: str
+    since: datetime
+    until: datetime
 
 
 class Transport(Protocol):
-    """Takes a mail over, or raises; what it returned from has left."""
+    """Takes mails over. Safe for one round at a time."""
 
-    def send(self, parcel: Parcel) -> None: ...
+    name: str
+
+    async def send(self, parcels: Sequence[Parcel], now: datetime) -> Sequence[Outcome]:
+        """What became of each, in their order. `now` is when the round began."""
+
+    def paused(self, now: datetime) -> Paused | None:
+        """Whether, and until when, it takes nothing: then nobody need claim mails for it."""
+
+    async def close(self) -> None:
+        """Ends what it holds open. Mails in hand are finished first."""
 
 
 class FileTransport:
     """Writes mails into `folder/<reseller>/`, named so that they sort by time; an attempt repeated writes the same
     file again.
     """
+
+    name = "file"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -43,10 +107,23 @@ class FileTransport:
         name = f"{parcel.dated_at:%Y-%m-%d-%H%M%S}-{_UNSAFE.sub('-', parcel.key)}.eml"
         return self.folder / _UNSAFE.sub("-", parcel.tenant_key) / name
 
-    def send(self, parcel: Parcel) -> None:
+    async def send(self, parcels: Sequence[Parcel], now: datetime) -> Sequence[Outcome]:
+        return await asyncio.to_thread(lambda: [self._write(parcel) for parcel in parcels])
+
+    def paused(self, now: datetime) -> Paused | None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+    def _write(self, parcel: Parcel) -> Outcome:
         """The file is there whole or not at all."""
         path = self.path_of(parcel)
-        path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".part")
-        draft.write_bytes(parcel.content)
-        os.replace(draft, path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(parcel.content)
+            os.replace(draft, path)
+        except OSError as fault:
+            return Outcome("temporary", "file", f"{type(fault).__name__}: {fault}")
+        return Outcome("sent", "file")
