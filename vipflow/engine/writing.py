@@ -93,6 +93,7 @@ _MESSAGE = [
     "effective_at",
     "not_before",
     "state",
+    "recipient",
 ]
 _INBOX = [
     "tenant",
@@ -357,6 +358,7 @@ def _message_rows(batch: Batch, work: Work) -> list[tuple[Any, ...]]:
             m.effective_at,
             m.not_before,
             "waiting",
+            m.person.key,
         )
         for step, _, _ in work.steps
         for m in step.messages
