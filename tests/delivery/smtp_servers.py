@@ -20,6 +20,7 @@ import asyncio
 import base64
 import contextlib
 import logging
+import random
 import re
 import socket
 import ssl
@@ -80,6 +81,7 @@ class Server:
     def start(self, port: int = 0) -> Self:
         """Listens, by default on a free port: `self.port`."""
         sock = socket.create_server((HOST, port), backlog=128)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so for its own sockets only
         self.port = sock.getsockname()[1]
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(sock, ready), daemon=True)
@@ -296,6 +298,9 @@ class ScriptedServer(Server):
         self._greylists = greylists
         self._most = mails_per_connection
         self._orders: list[_Order] = []
+        self._moods: tuple[random.Random, float] | None = None
+        self.faults = 0
+        """How many of its moods it gave way to."""
         self._known: set[tuple[str, str]] = set()
         self._sessions: set[asyncio.Task[Any]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -320,9 +325,14 @@ class ScriptedServer(Server):
         """Once the answer at `point` was given."""
         self._orders.append(_Order(point, True, deed, times, None, None))
 
+    def moody(self, seed: int, often: float) -> None:
+        """Does something wrong at any point, in one of so many cases: 0.01 is one in a hundred."""
+        self._moods = (random.Random(seed), often)
+
     def behave(self) -> None:
-        """Forgets all orders."""
+        """Forgets all orders, and has no moods any more."""
         self._orders.clear()
+        self._moods = None
 
     async def _listen(self, sock: socket.socket) -> asyncio.Server:
         return await asyncio.start_server(self._session, sock=sock, limit=2**20)
@@ -361,7 +371,17 @@ class ScriptedServer(Server):
                 if order.times is not None:
                     order.times -= 1
                 return order.deed
-        return None
+        return self._mood(point, after)
+
+    def _mood(self, point: Point, after: bool) -> Deed | None:
+        """A server that says two things for one command, or takes a mail it refused, is beyond what moods may do."""
+        if self._moods is None or self._moods[0].random() >= self._moods[1]:
+            return None
+        self.faults += 1
+        deeds: list[Deed] = [Drop(), Drop(takes=False), Drop(rudely=True)]
+        if not after and point != "content":
+            deeds += [Say(421, then_drop=True), Say(451), Say(550)]
+        return self._moods[0].choice(deeds)
 
 
 class _Talk:

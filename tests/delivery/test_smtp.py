@@ -52,7 +52,7 @@ def refused_with(server: object, secret: str | None = None, **settings: object) 
         found.append(f"{paused.stage}: {paused.says}")
 
     defaults = {"host": server.host, "port": server.port, "timeout": 5}  # type: ignore[attr-defined]
-    with_relay(SmtpTransport(SmtpSettings(**(defaults | settings)), secret), story)  # type: ignore[arg-type]
+    with_relay(SmtpTransport(SmtpSettings(**(defaults | settings)), secret), story)
     return found[0]
 
 
@@ -543,7 +543,7 @@ def test_closing_finishes_the_mail_in_hand_and_begins_no_other() -> None:
         server.holds = hold
 
         async def story(relay: SmtpTransport) -> None:
-            sending = asyncio.create_task(relay.send([parcel(1), parcel(2)], NOW))  # type: ignore[arg-type]
+            sending = asyncio.create_task(relay.send([parcel(1), parcel(2)], NOW))
             await in_hand(server, "DATA")
             closing = asyncio.create_task(relay.close())
             await asyncio.sleep(0)
@@ -565,7 +565,7 @@ def test_a_cancelled_round_still_says_what_became_of_each_mail(at: str, kind: st
         server.at(at, Hang(), times=None)  # type: ignore[arg-type]
 
         async def story(relay: SmtpTransport) -> None:
-            sending = asyncio.create_task(relay.send([parcel(1), parcel(2)], NOW))  # type: ignore[arg-type]
+            sending = asyncio.create_task(relay.send([parcel(1), parcel(2)], NOW))
             await in_hand(server, "MAIL" if at == "mail" else "DATA")
             if at == "dot":
                 await asyncio.to_thread(server.wait_until, lambda: len(server.taken) == 1)
@@ -585,7 +585,7 @@ def test_a_cancelled_round_waits_for_the_answer_that_comes_soon() -> None:
         server.holds = hold
 
         async def story(relay: SmtpTransport) -> None:
-            sending = asyncio.create_task(relay.send([parcel(1), parcel(2)], NOW))  # type: ignore[arg-type]
+            sending = asyncio.create_task(relay.send([parcel(1), parcel(2)], NOW))
             await in_hand(server, "DATA")
             sending.cancel()
             await asyncio.sleep(0)
@@ -600,7 +600,7 @@ def test_cancelling_while_it_connects_opens_nothing_for_long() -> None:
         server.at("greeting", Hang(), times=None)
 
         async def story(relay: SmtpTransport) -> None:
-            sending = asyncio.create_task(relay.send([parcel(1), parcel(2)], NOW))  # type: ignore[arg-type]
+            sending = asyncio.create_task(relay.send([parcel(1), parcel(2)], NOW))
             await asyncio.to_thread(server.wait_until, lambda: server.connections == 2)
             sending.cancel()
             assert [each.kind for each in await sending] == ["not_tried", "not_tried"]

@@ -1,9 +1,10 @@
 """What is known of a mail after each fault of a mail server, at each stage: its outcome, and what the server took."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -187,7 +188,7 @@ def test_a_server_that_takes_content_for_a_refused_recipient_gets_none() -> None
 
 
 def test_a_greylisting_server_takes_the_mail_when_it_comes_again() -> None:
-    async def story(server: ScriptedServer) -> list[str]:
+    async def story(server: ScriptedServer) -> list[OutcomeKind]:
         relay = transport(server)
         kinds = [(await relay.send([parcel(1, ZOE, MAX)], NOW))[0].kind for _ in range(2)]
         await relay.close()
@@ -288,3 +289,34 @@ def test_bounces_go_where_the_settings_say() -> None:
     with ScriptedServer() as server:
         sent(server, parcel(1), bounces_to="bounces@nord.example")
     assert [copy.sender for copy in server.taken] == ["bounces@nord.example"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_comes_between_a_mail_said_sent_was_taken_once_and_one_said_untaken_never(seed: int) -> None:
+    """Three hundred mails over four lines to a server that does something wrong every fifty times."""
+    mails = {number: parcel(number, ZOE, MAX) if number % 3 else parcel(number) for number in range(300)}
+    said: dict[int, list[Outcome]] = {number: [] for number in mails}
+
+    async def story(server: ScriptedServer) -> None:
+        relay = transport(server, connections=4)
+        now, waiting = NOW, list(mails)
+        while waiting:
+            outcomes = await relay.send([mails[number] for number in waiting], now)
+            for number, outcome in zip(waiting, outcomes, strict=True):
+                said[number].append(outcome)
+            waiting = [number for number in waiting if said[number][-1].kind in ("temporary", "not_tried")]
+            now += timedelta(minutes=20)
+        await relay.close()
+
+    with ScriptedServer(extensions=PIPELINING if seed % 2 else NONE) as server:
+        server.moody(seed, 0.02)
+        asyncio.run(story(server))
+    assert server.faults > 20
+    kinds = Counter(outcomes[-1].kind for outcomes in said.values())
+    assert kinds["sent"] > 200, kinds
+    for number, outcomes in said.items():
+        copies = server.copies(mails[number].message_id)
+        possible = {"sent": {1}, "uncertain": {0, 1}}.get(outcomes[-1].kind, {0})
+        assert copies in possible, (number, outcomes)
+    contents = {mail.message_id: mail.content for mail in mails.values()}
+    assert all(copy.content == contents[copy.message_id] for copy in server.taken)

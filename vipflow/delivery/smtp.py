@@ -17,7 +17,7 @@ from typing import Final, cast
 
 from vipflow.config import SmtpSettings
 from vipflow.delivery.pace import Pace
-from vipflow.delivery.smtp_line import one_line
+from vipflow.delivery.smtp_line import Line, one_line
 from vipflow.delivery.smtp_opening import ASK_LATER, OPENING, Trouble, log_in, open_line, tls_context
 from vipflow.delivery.smtp_session import IDLE_SECONDS, BeginAgain, Envelope, Session, enveloped
 from vipflow.delivery.transport import Outcome, Parcel, Paused
@@ -61,6 +61,7 @@ class SmtpTransport:
         self._monotonic = monotonic
         self._grace = grace
         self._idle: list[Session] = []
+        self._leaving: set[Line] = set()
         self._paused: Paused | None = None
         self._pauses = 0
         self._failures = 0
@@ -110,13 +111,11 @@ class SmtpTransport:
         if self._tidying is not None:
             self._tidying.cancel()
         self._at_home_here()
-        leaving, self._idle = self._idle, []
-        for session in leaving:
-            session.leave()
-        if leaving:
-            await asyncio.wait([session.line.closed for session in leaving], timeout=GOODBYE_SECONDS)
-        for session in leaving:
-            session.line.abort()
+        self._leave_idle()
+        if self._leaving:
+            await asyncio.wait([line.closed for line in self._leaving], timeout=GOODBYE_SECONDS)
+        for line in self._leaving:
+            line.abort()
 
     # --- a round --------------------------------------------------------------------------------------------------
 
@@ -163,6 +162,7 @@ class SmtpTransport:
             try:
                 outcome = await session.deliver(mail, bound)
             except BeginAgain:
+                self._leave(session)
                 session = await self._opened(bound)
                 try:
                     outcome = await session.deliver(mail, bound)
@@ -177,11 +177,15 @@ class SmtpTransport:
             raise
         except Exception as fault:  # ours: nobody knows how far it came
             session.line.abort()
+            self._leave(session)
             turn.settle(index, Outcome("uncertain", "content", one_line(f"{type(fault).__name__}: {fault}")))
             return None
         turn.settle(index, outcome)
         self._learn(turn, outcome, session)
-        return session if session.alive else None
+        if session.alive:
+            return session
+        self._leave(session)
+        return None
 
     def _learn(self, turn: _Round, outcome: Outcome, session: Session) -> None:
         """What a mail's outcome says of the server."""
@@ -197,7 +201,8 @@ class SmtpTransport:
     def _pause(self, trouble: Trouble, at: datetime) -> None:
         rest = PAUSES[min(self._pauses, len(PAUSES) - 1)]
         self._pauses += 1
-        self._context = None  # files may be mended meanwhile
+        self._context = None  # after the rest all is done afresh: certificates, server and sessions may be others
+        self._leave_idle()
         since = self._paused.since if self._paused is not None else at
         self._paused = Paused(trouble.stage, one_line(f"{trouble.says}; {trouble.remedy}"), since, at + rest)
 
@@ -223,7 +228,7 @@ class SmtpTransport:
             session = session or self._idle.pop()
             if session.fit:
                 return session
-            session.leave()
+            self._leave(session)
             session = None
         return await self._opened(asyncio.get_running_loop().time() + OPENING * self.settings.timeout)
 
@@ -254,11 +259,21 @@ class SmtpTransport:
     def _keep(self, session: Session) -> None:
         """For the next round, if it comes soon."""
         if self._closed or not session.fit:
-            session.leave()
+            self._leave(session)
             return
         self._idle.append(session)
         if self._tidying is None:
             self._tidying = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._tidy)
+
+    def _leave(self, session: Session) -> None:
+        line = session.line
+        self._leaving.add(line)
+        line.closed.add_done_callback(lambda _: self._leaving.discard(line))
+        session.leave()
+
+    def _leave_idle(self) -> None:
+        while self._idle:
+            self._leave(self._idle.pop())
 
     def _tidy(self) -> None:
         self._tidying = None
@@ -270,7 +285,7 @@ class SmtpTransport:
         """Sessions belong to the loop that opened them: those of another one went with it."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            self._loop, self._idle, self._tidying = loop, [], None
+            self._loop, self._idle, self._leaving, self._tidying = loop, [], set(), None
 
 
 class _Round:
