@@ -12,7 +12,8 @@ import pytest
 
 from tests.workflows.world import SHIPPED
 from vipflow.delivery import samples, typography
-from vipflow.delivery.render import Rendered, Templates, check_templates
+from vipflow.delivery.checking import check_templates
+from vipflow.delivery.render import Rendered, Templates
 from vipflow.operations.templates import facts_of, samples_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "email_templates"

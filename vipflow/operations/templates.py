@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from vipflow.delivery import samples
-from vipflow.delivery.render import check_templates
+from vipflow.delivery.checking import check_templates
 from vipflow.errors import NotFound, did_you_mean
 from vipflow.machine import Workflows
 from vipflow.operations.installation import Files
