@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vipflow.delivery.html import Brand
+
 Context = Mapping[str, Any]
 
-_RESELLER = {
+RESELLER = {
     "name": "Atelier Numérique",
     "phone": "01 99 00 12 00",
     "signature": "L’équipe licences\nAtelier Numérique, Nantes",
@@ -38,7 +41,7 @@ _TO_CUSTOMER = {
     "customer": _CUSTOMER,
     "contact": {"name": "Camille Le Goff", "email": "camille.legoff@studio-kerguelen.example"},
     "person": {"name": "Camille Le Goff"},
-    "reseller": _RESELLER,
+    "reseller": RESELLER,
     "manager": _MANAGER,
 }
 _TO_MANAGER = {**_TO_CUSTOMER, "person": {"name": "Hélène Marchetti"}}
@@ -154,6 +157,15 @@ FACTS: Mapping[str, Context] = {
 TO_MANAGERS = frozenset(template for template, facts in FACTS.items() if facts["person"] == _TO_MANAGER["person"])
 """The templates that the reseller's own account managers get."""
 
+_LOGO = """<svg xmlns="http://www.w3.org/2000/svg" width="236" height="40" viewBox="0 0 236 40">
+<rect width="40" height="40" rx="9" fill="#0d6e6e"/><path d="M11 28 20 11l9 17" fill="none" stroke="#fff"
+stroke-width="3.4" stroke-linecap="round" stroke-linejoin="round"/><circle cx="20" cy="25" r="2.6" fill="#fff"/>
+<text x="52" y="27" font-family="Segoe UI,Helvetica,Arial,sans-serif" font-size="20" font-weight="600" fill="#17343a"
+>Atelier Numérique</text></svg>"""
+
+BRAND = Brand(RESELLER["name"], "data:image/svg+xml;base64," + base64.b64encode(_LOGO.encode()).decode(), "#0d6e6e")
+"""The brand of the invented reseller. Its logo is part of the page, which only a preview may do."""
+
 MAY_BE_ABSENT = (
     "po_number",
     "order_number",
@@ -173,6 +185,21 @@ MAY_BE_ABSENT = (
     "manager.phone",
 )
 """Facts that may be null, wherever a template below does not say otherwise."""
+
+NOTABLE = frozenset(
+    {
+        "nothing optional",
+        "other confirmed",
+        "marketplace",
+        "not accepted, with a link",
+        "last week",
+        "last call",
+        "last call, Adobe renews",
+        "reminder, one day",
+        "reminder, due day over",
+    }
+)
+"""The samples in which a mail looks different: a contact sheet shows them beside those in which everything is told."""
 
 _ALWAYS_THERE: Mapping[str, frozenset[str]] = {
     # Reminded of before the due day, warned of before deactivation: without that day there is no such mail.
@@ -228,7 +255,7 @@ def _variants(template: str, rich: Context) -> Iterator[tuple[str, Context]]:
             yield f"{label}, one day", _changed(rich, {"waiting_days": 1, "customer_paid_on": paid})
             late = {"waiting_days": 21, "overdue": True, "customer_paid_on": paid}
             yield f"{label}, due day over", _changed(rich, late)
-    nobody = {"name": _RESELLER["name"], "email": "licences@atelier-numerique.example", "phone": _RESELLER["phone"]}
+    nobody = {"name": RESELLER["name"], "email": "licences@atelier-numerique.example", "phone": RESELLER["phone"]}
     yield "nobody in charge, no signature", _changed(rich, {"manager": nobody, "reseller.signature": ""})
     if "seat_duration" in rich:
         for unit, count in (("months", 1), ("days", 1), ("days", 212)):

@@ -28,13 +28,14 @@ class TemplateEntry(msgspec.Struct, frozen=True):
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """A template filled with a sample."""
+    """A template filled with a sample. `html` is the whole HTML part, in the sample reseller's brand."""
 
     template: str
     language: str
     sample: str
     subject_line: str
     text: str
+    html: str | None
 
 
 def templates_known(files: Files) -> list[TemplateEntry]:
@@ -48,21 +49,26 @@ def templates_known(files: Files) -> list[TemplateEntry]:
     return found
 
 
-def preview_template(files: Files, template: str, language: str, sample: str | None) -> Preview:
-    """What `template` makes of a sample, by default of the one in which everything is told."""
-    if template not in files.templates.names:
-        names = files.templates.names
+def preview_template(
+    files: Files, template: str, language: str, sample: str | None, reseller: str | None = None
+) -> Preview:
+    """What `template` makes of a sample, by default of the one in which everything is told. `reseller`: with the
+    templates that this one has of its own.
+    """
+    templates = files.templates if reseller is None else files.templates.of(reseller)
+    if template not in templates.names:
+        names = templates.names
         raise NotFound("template", template, f"there are {', '.join(names)}{did_you_mean(template, names)}")
-    if language not in files.templates.languages:
-        raise NotFound("language", language, f"templates are written in {', '.join(files.templates.languages)}")
+    if language not in templates.languages:
+        raise NotFound("language", language, f"templates are written in {', '.join(templates.languages)}")
     contexts = samples.contexts(template) if template in samples.FACTS else {}
     if not contexts:
         raise NotFound("sample for the template", template, "samples are kept for the shipped templates only")
     name = sample if sample is not None else next(iter(contexts))
     if name not in contexts:
         raise NotFound("sample", repr(name), f"there are: {'; '.join(contexts)}")
-    rendered = files.templates.render(template, language, contexts[name], ZoneInfo("Europe/Paris"))
-    return Preview(template, language, name, rendered.subject, rendered.text)
+    rendered = templates.render(template, language, contexts[name], ZoneInfo("Europe/Paris"), samples.BRAND)
+    return Preview(template, language, name, rendered.subject, rendered.text, rendered.html)
 
 
 def template_problems(files: Files) -> list[str]:
