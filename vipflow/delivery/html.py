@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import css_inline
@@ -36,13 +37,14 @@ class Brand:
     @property
     def words(self) -> dict[str, Any]:
         """What a layout is told of it; every colour can be read on what it stands on."""
+        text, link, link_at_night = _readable_with(self.colour)
         return {
             "name": self.name,
             "logo": self.logo,
             "colour": self.colour,
-            "text": WHITE if contrast(WHITE, self.colour) >= contrast(BLACK, self.colour) else BLACK,
-            "link": readable(self.colour, PAPER),
-            "link_at_night": readable(self.colour, NIGHT),
+            "text": text,
+            "link": link,
+            "link_at_night": link_at_night,
         }
 
 
@@ -156,6 +158,13 @@ def readable(colour: str, ground: str) -> str:
         if contrast(mixed, ground) >= READABLE:
             return mixed
     return WHITE if aim else BLACK
+
+
+@lru_cache(maxsize=1024)
+def _readable_with(colour: str) -> tuple[str, str, str]:
+    """Text on the colour, and the colour as text on paper and at night."""
+    text = WHITE if contrast(WHITE, colour) >= contrast(BLACK, colour) else BLACK
+    return text, readable(colour, PAPER), readable(colour, NIGHT)
 
 
 def _parts(colour: str) -> tuple[int, int, int]:

@@ -64,6 +64,7 @@ class Language(ImmutableSandboxedEnvironment):
     def __init__(self, language: str, loader: jinja2.BaseLoader, *, html: bool = False) -> None:
         self.language = language
         self.html = html
+        self.reads = loader
         super().__init__(
             loader=loader,
             undefined=StrictUndefined,
@@ -219,9 +220,8 @@ def _all(node: nodes.Node) -> Iterator[nodes.Node]:
 class Survey:
     """Reads a file and what it includes: which facts it asks for, and how much it could write."""
 
-    def __init__(self, environment: Language, loader: jinja2.BaseLoader) -> None:
+    def __init__(self, environment: Language) -> None:
         self.environment = environment
-        self.loader = loader
         self.trees: dict[str, nodes.Template] = {}
         self.files: dict[str, str | None] = {}
         self.sizes: dict[str, int] = {}
@@ -235,7 +235,7 @@ class Survey:
 
     def _tree(self, name: str) -> nodes.Template:
         if name not in self.trees:
-            source, self.files[name], _ = self.loader.get_source(self.environment, name)
+            source, self.files[name], _ = self.environment.reads.get_source(self.environment, name)
             self.trees[name] = self.environment.parse(source, name, self.files[name])
             _allow(self.trees[name], name, self.files[name], html=self.environment.html)
         return self.trees[name]

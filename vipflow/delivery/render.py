@@ -165,7 +165,7 @@ class Templates:
                     template, language, f"there is none of this name{did_you_mean(template, self.names)}"
                 )
             try:
-                known = Survey(speaks, speaks.loader).facts(name)
+                known = Survey(speaks).facts(name)
             except (jinja2.TemplateError, RecursionError, OSError, UnicodeError) as error:
                 raise self._told(template, language, error) from error
             self._known[language, name] = known
@@ -188,6 +188,8 @@ class Templates:
         name = part if part == LAYOUT else f"{template}/{language}/{part}"
         try:
             return self._languages[language, Path(part).suffix[1:]].get_template(name).render(words)
+        except MemoryError:
+            raise
         except Exception as error:  # whatever a template's author can provoke is told as his
             raise self._told(template, language, error) from error
 
