@@ -75,7 +75,7 @@ def _grouped(made: Sequence[tuple[str, Rendered]]) -> list[dict[str, Any]]:
             "first": place == 0,
             "subject": mail.subject,
             "text": mail.text,
-            "html": html.safe(mail.html or ""),
+            "html": html.safe(html.as_item(mail.html or "", mail.subject)),
         }
         for company, mails in by_company.items()
         for place, mail in enumerate(mails)

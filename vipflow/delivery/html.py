@@ -22,6 +22,7 @@ PAPER, NIGHT = "#ffffff", "#1c1f24"
 READABLE = 4.5  # WCAG 2.2, 1.4.3: the contrast of text against what it stands on
 
 _PREHEADER = 140
+_HEADING = re.compile(r"<(/?)h1\b", re.IGNORECASE)
 _INLINER = css_inline.CSSInliner(keep_style_tags=False, keep_at_rules=False, load_remote_stylesheets=False)
 _LINK = re.compile(r"https?://[^\s<>\"«»]*[^\s<>\"«».,;:!?)\]’']|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
@@ -125,6 +126,18 @@ def _linked(text: str) -> str:
         out.append(f'<a href="{target}">{shown}</a>')
         at = found.end()
     return "".join(out) + str(escape(text[at:]))
+
+
+def as_item(html: str, subject: str) -> str:
+    """A mail's fragment below the heading of its company: its own heading is a smaller one, and is its subject where it
+    has none.
+
+    >>> as_item("<h1>To order</h1>", "Order"), as_item("<p>Go</p>", "Order")
+    ('<h3>To order</h3>', '<h3>Order</h3>\\n<p>Go</p>')
+    """
+    if not _HEADING.search(html):
+        return f"<h3>{escape(subject)}</h3>\n{html}"
+    return _HEADING.sub(r"<\1h3", html)
 
 
 def safe(html: str) -> Markup:

@@ -28,7 +28,7 @@ IN_DIGEST = "in_digest"
 """A fact of every mail: whether it is an item of a digest, which greets and closes once for all."""
 LAYOUT_FACTS = ("brand", "content", "language", "preheader", "subject")
 PLAIN = Brand()
-TEXT_PARTS = ("subject.txt", "body.txt")
+PARTS = ("subject.txt", "body.txt", "body.html")
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,38}")
 
 
@@ -88,7 +88,7 @@ class Templates:
                     for folder in self.folders
                     if folder.is_dir()
                     for entry in folder.iterdir()
-                    if _is_template(entry)
+                    if is_template(entry)
                 }
             )
         )
@@ -104,7 +104,7 @@ class Templates:
 
     def of(self, tenant_key: str) -> Templates:
         """The templates as this reseller has them: its own folder over the others, where it has one."""
-        if self.resellers is None or not _KEY.fullmatch(tenant_key):
+        if self.resellers is None or not is_key(tenant_key):
             return self
         known = self._of.get(tenant_key)
         if known is None:
@@ -142,7 +142,7 @@ class Templates:
 
     def files(self, template: str, language: str) -> tuple[str, ...]:
         """Where a template's own files are, or should be: its subject, its text, and its HTML where it has one."""
-        parts = ("subject.txt", "body.txt", "body.html") if self._has_html(template, language) else TEXT_PARTS
+        parts = PARTS if self._has_html(template, language) else PARTS[:2]
         return tuple(str(self._path(f"{template}/{language}/{part}")) for part in parts)
 
     @property
@@ -244,5 +244,11 @@ class _Loader(jinja2.BaseLoader):
         return path.read_text(encoding="utf-8"), str(path), None
 
 
-def _is_template(folder: Path) -> bool:
+def is_key(name: str) -> bool:
+    """Whether a reseller may have this key: what stands in the name of its folder."""
+    return _KEY.fullmatch(name) is not None
+
+
+def is_template(folder: Path) -> bool:
+    """Whether a folder of a folder of templates is one."""
     return folder.is_dir() and not folder.name.startswith(("_", "."))

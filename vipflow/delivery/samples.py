@@ -10,6 +10,9 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from markupsafe import Markup
+
+from vipflow.delivery.digest import Item
 from vipflow.delivery.html import Brand
 
 Context = Mapping[str, Any]
@@ -154,6 +157,23 @@ FACTS: Mapping[str, Context] = {
 }
 """What each template is told when everything is known."""
 
+DIGEST: Context = {
+    "person": _TO_MANAGER["person"],
+    "reseller": RESELLER,
+    "day": "2025-03-16",
+    "count": 1,
+    "items": [
+        {
+            "company": "Studio Kerguelen",
+            "first": True,
+            "subject": "PA-4M2X-8TQH",
+            "text": "Studio Kerguelen, PA-4M2X-8TQH\n",
+            "html": Markup("<h3>Studio Kerguelen</h3>\n<p>PA-4M2X-8TQH</p>"),
+        }
+    ],
+}
+"""What the template of digests is told: by `render_digest`, not by a workflow."""
+
 TO_MANAGERS = frozenset(template for template, facts in FACTS.items() if facts["person"] == _TO_MANAGER["person"])
 """The templates that the reseller's own account managers get."""
 
@@ -165,6 +185,16 @@ stroke-width="3.4" stroke-linecap="round" stroke-linejoin="round"/><circle cx="2
 
 BRAND = Brand(RESELLER["name"], "data:image/svg+xml;base64," + base64.b64encode(_LOGO.encode()).decode(), "#0d6e6e")
 """The brand of the invented reseller. Its logo is part of the page, which only a preview may do."""
+
+DIGEST_ITEMS = tuple(
+    Item(template, {**FACTS[template], "customer": {**_CUSTOMER, "company": company, "reference": reference}}, company)
+    for template, company, reference in (
+        ("order_to_place", "Studio Kerguelen", "C-7K3F-9QTD"),
+        ("renewal_to_follow", "Menuiserie Tremblay", "C-2W8J-5RKM"),
+        ("invitation_accepted", "Studio Kerguelen", "C-7K3F-9QTD"),
+    )
+)
+"""The mails of a digest as a preview shows it."""
 
 MAY_BE_ABSENT = (
     "po_number",

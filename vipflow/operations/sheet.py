@@ -17,6 +17,7 @@ import msgspec
 from markupsafe import escape
 
 from vipflow.delivery import samples
+from vipflow.delivery.digest import DIGEST, render_digest
 from vipflow.delivery.eml import Address, build_mail, message_id
 from vipflow.delivery.html import Brand
 from vipflow.delivery.render import Rendered, Templates
@@ -69,7 +70,7 @@ def write_sheet(files: Files, folder: Path, reseller: str | None = None) -> Shee
             written.append(f"{name}.{ending}")
     (folder / INDEX).write_text(_index(templates, mails), encoding="utf-8")
     (folder / WRITTEN).write_text(json.dumps(written, indent=1), encoding="utf-8")
-    unknown = [name for name in templates.names if name not in samples.FACTS]
+    unknown = [name for name in templates.names if name not in samples.FACTS and name != DIGEST]
     return Sheet(str(folder / INDEX), len(mails), len(written) + 1, unknown)
 
 
@@ -105,6 +106,10 @@ def _mails(templates: Templates) -> Iterator[_Mail]:
                 brand = samples.BRAND if sample != "nothing optional" else Brand(samples.BRAND.name)
                 rendered = templates.render(template, language, context, _PARIS, brand)
                 yield _Mail(template, language, sample, sample == first, rendered)
+    if DIGEST in templates.names:
+        for language in templates.languages:
+            digest = render_digest(templates, language, samples.DIGEST, samples.DIGEST_ITEMS, _PARIS, samples.BRAND)
+            yield _Mail(DIGEST, language, "three mails", True, digest.rendered)
 
 
 def _text(mail: _Mail) -> bytes:
@@ -112,10 +117,10 @@ def _text(mail: _Mail) -> bytes:
 
 
 def _eml(mail: _Mail, domain: str) -> bytes:
-    facts = samples.FACTS[mail.template]
+    facts = samples.FACTS[mail.template if mail.template != DIGEST else samples.DIGEST_ITEMS[0].template]
     manager = Address(facts["manager"]["name"], facts["manager"]["email"])
     ours = Address(samples.BRAND.name, "licences@atelier-numerique.example")
-    to_manager = mail.template in samples.TO_MANAGERS
+    to_manager = _to_manager(mail)
     return build_mail(
         mail.rendered,
         message_id=message_id("preview", f"{mail.template}:{mail.language}:{mail.sample}", domain),
@@ -124,6 +129,10 @@ def _eml(mail: _Mail, domain: str) -> bytes:
         to=[manager if to_manager else Address(facts["contact"]["name"], facts["contact"]["email"])],
         date=_DATED,
     )
+
+
+def _to_manager(mail: _Mail) -> bool:
+    return mail.template in samples.TO_MANAGERS or mail.template == DIGEST
 
 
 def _slug(sample: str) -> str:
@@ -139,7 +148,7 @@ def _index(templates: Templates, mails: Sequence[_Mail]) -> str:
         by_row.setdefault((mail.template, mail.sample), []).append(mail)
     sections = [
         f'<h2>{title}</h2>\n<div class="rows">\n'
-        + "".join(_row(row) for row in by_row.values() if (row[0].template in samples.TO_MANAGERS) == to_managers)
+        + "".join(_row(row) for row in by_row.values() if _to_manager(row[0]) == to_managers)
         + "</div>\n"
         for title, to_managers in _AUDIENCES
     ]

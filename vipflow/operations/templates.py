@@ -10,6 +10,8 @@ import msgspec
 
 from vipflow.delivery import samples
 from vipflow.delivery.checking import check_templates
+from vipflow.delivery.digest import DIGEST
+from vipflow.delivery.digest import FACTS as DIGEST_FACTS
 from vipflow.errors import NotFound, did_you_mean
 from vipflow.machine import Workflows
 from vipflow.operations.installation import Files
@@ -73,7 +75,11 @@ def preview_template(
 
 def template_problems(files: Files) -> list[str]:
     """Everything wrong with the templates, each rendered in every language with every sample."""
-    return check_templates(files.templates, facts_of(files.workflows), samples_of(files.workflows))
+    expected, known = facts_of(files.workflows), dict(samples_of(files.workflows))
+    if files.workflows.root.name == "customer":  # whose account managers may ask for digests
+        expected[DIGEST] = list(DIGEST_FACTS)
+        known[DIGEST] = {"one mail": samples.DIGEST}
+    return check_templates(files.templates, expected, known)
 
 
 def facts_of(workflows: Workflows) -> dict[str, list[str]]:
