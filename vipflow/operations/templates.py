@@ -10,7 +10,7 @@ import msgspec
 
 from vipflow.delivery import samples
 from vipflow.delivery.checking import check_templates
-from vipflow.delivery.digest import DIGEST
+from vipflow.delivery.digest import DIGEST, render_digest
 from vipflow.delivery.digest import FACTS as DIGEST_FACTS
 from vipflow.errors import NotFound, did_you_mean
 from vipflow.machine import Workflows
@@ -47,7 +47,9 @@ def templates_known(files: Files) -> list[TemplateEntry]:
     for name in files.templates.names:
         machine, emails = sent.get(name, (None, ()))
         audiences = ", ".join(dict.fromkeys(email.to.name.replace("_", " ") for email in emails))
-        found.append(TemplateEntry(name, audiences, machine.name if machine else "none", files.templates.languages))
+        sender = machine.name if machine else "digests" if name == DIGEST else "none"
+        to = audiences or ("account manager" if name == DIGEST else "")
+        found.append(TemplateEntry(name, to, sender, files.templates.languages))
     return found
 
 
@@ -64,12 +66,19 @@ def preview_template(
     if language not in templates.languages:
         raise NotFound("language", language, f"templates are written in {', '.join(templates.languages)}")
     contexts = samples.contexts(template) if template in samples.FACTS else {}
+    if template == DIGEST:
+        contexts = {"three mails": samples.DIGEST}
     if not contexts:
         raise NotFound("sample for the template", template, "samples are kept for the shipped templates only")
     name = sample if sample is not None else next(iter(contexts))
     if name not in contexts:
         raise NotFound("sample", repr(name), f"there are: {'; '.join(contexts)}")
-    rendered = templates.render(template, language, contexts[name], ZoneInfo("Europe/Paris"), samples.BRAND)
+    zone = ZoneInfo("Europe/Paris")
+    if template == DIGEST:
+        digest = render_digest(templates, language, samples.DIGEST, samples.DIGEST_ITEMS, zone, samples.BRAND)
+        rendered = digest.rendered
+    else:
+        rendered = templates.render(template, language, contexts[name], zone, samples.BRAND)
     return Preview(template, language, name, rendered.subject, rendered.text, rendered.html)
 
 
