@@ -204,7 +204,7 @@ def test_the_same_year_on_postgresql_leaves_the_same_histories(year, postgres_se
             (subjects, ("tenant", "ref")),
             (inbox, ("tenant", "source", "event_id")),
         ):
-            columns = [column for column in table.columns if column.name not in ("position", "body")]
+            columns = [column for column in table.columns if column.name not in ("position", "body", "salt", "digest", "hash", "head")]
             ours, theirs = (
                 sorted(map(tuple, rows(each, select(*(table.c[key] for key in keys), *columns))), key=lambda r: r[:3])
                 for each in (year.installation, installation)
