@@ -92,7 +92,9 @@ _INBOX = [
 ]
 _VERDICT = ["verdict", "reasons", "body", "waiting_for", "expires_at", "case_ref", "subject_ref", "sequence"]
 
-_open_subjects = Insert(tables.subjects, ["tenant", "ref", "workflow", "sequence", "tally", "head", "opened_at", *SUMMARY])
+_open_subjects = Insert(
+    tables.subjects, ["tenant", "ref", "workflow", "sequence", "tally", "head", "opened_at", *SUMMARY]
+)
 _update_subjects = Update(tables.subjects, key=["tenant", "ref"], set=["sequence", "tally", "head", *SUMMARY])
 _update_standing = Update(tables.subjects, key=["tenant", "ref"], set=["sequence", "tally", "head", *STANDING])
 _open_cases = Insert(tables.cases, ["tenant", "ref", *_CASE])

@@ -10,6 +10,7 @@ Hashes are SHA-256, in base64url without padding. What is hashed is JSON, in whi
 
 from __future__ import annotations
 
+import hmac
 import os
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
@@ -77,20 +78,31 @@ def act_hash(previous: str, position: int, at: str, row: Sequence[Any]) -> str:
 
 
 class Digest:
-    """The digest of a seal, over rows fed to it in the order of their positions: history's first, then the audit's."""
+    """The digest of a seal: one over the rows of history that it covers, one over its acts, with a dot between."""
 
     def __init__(self) -> None:
-        self._hash = sha256()
-        self._update = self._hash.update
+        self._history = sha256()
+        self._acts = sha256()
+        self.rows = 0
+        self.acts = 0
 
-    def history(self, position: int, tenant: int, subject: str, sequence: int, row_hash: str) -> None:
-        self._update(_json(("history", position, tenant, subject, sequence, row_hash)))
+    def add_history(self, row: Sequence[Any]) -> None:
+        """A row as (position, tenant, subject, sequence, hash), in order of position."""
+        self._history.update(_json(tuple(row)))
+        self.rows += 1
 
-    def act(self, position: int, row_hash: str) -> None:
-        self._update(_json(("act", position, row_hash)))
+    def add_act(self, row: Sequence[Any]) -> None:
+        """An act as (position, hash), in order of position."""
+        self._acts.update(_json(tuple(row)))
+        self.acts += 1
 
     def text(self) -> str:
-        return _text(self._hash.digest(), _HASH)
+        return ".".join(_text(each.digest(), _HASH) for each in (self._history, self._acts))
+
+
+def seal_mac(key: bytes, told: Sequence[Any]) -> str:
+    """The signature of a seal that says all this."""
+    return _text(hmac.digest(key, _json(("vipflow seal", *told)), "sha256"), _HASH)
 
 
 def _text(raw: bytes, characters: int) -> str:
