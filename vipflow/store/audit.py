@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Text, bindparam, select, text, type_coerce
+from sqlalchemy import ColumnElement, Connection, Row, Text, bindparam, select, text, type_coerce
 
 from vipflow.store.chain import act_hash
 from vipflow.store.tables import audit
@@ -76,7 +76,7 @@ def acts_page(
     `act` may be a whole one (`mail.retry`) or what it begins with before the dot (`mail`).
     """
     asked: dict[str, Any] = {"tenant": tenant, "most": most}
-    conditions = [_seen_by_tenant]
+    conditions: list[ColumnElement[bool]] = [_seen_by_tenant]
     for column, value in (("target", target), ("actor", actor)):
         if value is not None:
             asked[column] = value
@@ -117,7 +117,7 @@ def all_acts(connection: Connection) -> Iterator[Row[Any]]:
         found.close()
 
 
-def hash_of(row: Row[Any], previous: str) -> str:
+def hash_of(row: Sequence[Any], previous: str) -> str:
     """The hash that a row of `all_acts` must have behind the one of hash `previous`."""
     at = row[1] if isinstance(row[1], str) else instant_text(row[1])
     return act_hash(previous, row[0], at, row[2:9])

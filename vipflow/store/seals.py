@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from vipflow.store.audit import STREAMED
 from vipflow.store.chain import seal_mac
 from vipflow.store.tables import audit, history, seals
 from vipflow.store.types import instant_text
+from vipflow.store.work import Rows
 from vipflow.store.writes import InsertAbsent
 
 BLINK = "500ms"
@@ -68,8 +69,8 @@ def keep_seal(connection: Connection, seal: Seal) -> bool:
 
 
 def _seal(row: Row[Any]) -> Seal:
-    made_at = row[1] if isinstance(row[1], str) else instant_text(row[1])
-    return Seal(row[0], made_at, *row[2:])
+    number, made_at, *rest = row
+    return Seal(number, made_at if isinstance(made_at, str) else instant_text(made_at), *rest)
 
 
 # --- what is there to seal -----------------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ def _stream(connection: Connection, statement: Any, after: int, upto: int) -> It
         found.close()
 
 
-def subjects_between(connection: Connection, after: int, upto: int, most: int) -> Sequence[Row[Any]]:
+def subjects_between(connection: Connection, after: int, upto: int, most: int) -> Rows:
     """(tenant, subject) of at most `most` subjects that have history between two positions."""
     asked = {"after": after, "upto": upto, "most": most}
     return connection.execute(_whose, asked).all()

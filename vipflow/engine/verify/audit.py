@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -86,14 +87,8 @@ def _check_chains(connection: Connection, findings: Findings, progress: Progress
             for customer in rows:
                 findings.subjects += 1
                 findings.history += len(history[customer.ref])
-                check_chain(
-                    customer.ref,
-                    customer.head,
-                    history[customer.ref],
-                    lambda invariant, record, problem, key=key, ref=customer.ref: findings.add(
-                        invariant, key, ref, record, problem
-                    ),
-                )
+                note = partial(_note, findings, key, customer.ref)
+                check_chain(customer.ref, customer.head, history[customer.ref], note)
             after = rows[-1].ref
             if progress is not None:
                 progress(findings.subjects, total)
@@ -102,3 +97,7 @@ def _check_chains(connection: Connection, findings: Findings, progress: Progress
         for row in store.history_of_nobody(connection):
             problem = f"{row.rows} rows of history are of this customer, which is not there"
             findings.add("I8", keys.get(row.tenant, f"#{row.tenant}"), row.subject, "history", problem)
+
+
+def _note(findings: Findings, tenant: str, subject: str, invariant: str, record: str, problem: str) -> None:
+    findings.add(invariant, tenant, subject, record, problem)

@@ -109,7 +109,7 @@ def _base64(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _instant(value: Any) -> str:
+def _instant(value: str | datetime.datetime) -> str:
     if isinstance(value, str):
         return value
     return value.astimezone(datetime.UTC).isoformat("T", "microseconds").removesuffix("+00:00") + "Z"
