@@ -129,11 +129,11 @@ class _Check:
             digest.add_act(row)
         if not sound or digest.text() == seal.digest:
             return
-        said = seal.digest.split(".")
-        history, acts = (each in said for each in digest.text().split("."))
-        if not history:
+        of_history, _, of_acts = seal.digest.partition(".")
+        history, _, acts = digest.text().partition(".")
+        if history != of_history:
             self._note_history(seal, before, digest.rows)
-        if not acts:
+        if acts != of_acts:
             self._note_acts(seal, before, digest.acts)
 
     def _note_acts(self, seal: Seal, before: Seal | None, found: int) -> None:
