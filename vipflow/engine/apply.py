@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from vipflow.engine.batch import ERRORS_AT_MOST, Batch, TimerFault, Work, timer_
 from vipflow.engine.envelope import Envelope, Verdict, check_not_ahead, decode_data
 from vipflow.engine.pause import collection_paused
 from vipflow.engine.tenants import Tenants
-from vipflow.engine.writing import Answered, write_batch, write_timer_faults
+from vipflow.engine.writing import Answered, soonest, write_batch, write_timer_faults
 from vipflow.errors import BadInput, Busy, Conflict, NotFound, VipflowError
 from vipflow.machine import Workflows
 from vipflow.policy import Policy
@@ -25,6 +25,7 @@ from vipflow.references import reference
 from vipflow.store import work as store
 from vipflow.store.database import Database, DatabaseUnusable
 from vipflow.store.meta import database_now, remember_now
+from vipflow.store.waking import Bell
 from vipflow.workflow import REPORT, REQUEST, Reason, Text
 
 Answer = Verdict | VipflowError
@@ -58,6 +59,9 @@ class Engine:
         self.trade = trade
         self.clock = clock if clock is not None else HostClock()
         self._tenants = Tenants(trade)
+        self._bell = Bell()
+        self.heard: Callable[[Batch], None] = lambda _: None
+        """Told of each batch of events or timers once it is on disk: for whoever counts."""
         self._policies: dict[str, Policy] = {}
         self._stored: set[str] = set()
 
@@ -287,9 +291,14 @@ class Engine:
         batch.settle_names()
         new = {id_: batch.policies[id_].to_json() for id_ in pinned - self._stored}
         write_batch(batch, answered, new)
+        if self.database.dialect == "postgresql":  # SQLite's daemons look for themselves
+            batch.rang = self._bell.ring(batch.connection, soonest(batch), batch.now)
 
     def _committed(self, batch: Batch) -> None:
         """What may be remembered of a batch once it is on disk."""
+        if batch.rang:
+            self._bell.rang()
+        self.heard(batch)
         self._policies.update(batch.policies)
         self._stored |= {w.seen[ref].policy for w in batch.works.values() if w.steps for ref in w.seen}
 

@@ -99,6 +99,8 @@ class Batch:
         """`collection/value` of everything that can be called since this batch, for events that wait for it."""
         self.strangers: list[tuple[str | None, Incident]] = []
         """Incidents of no subject."""
+        self.rang = False
+        """Whether daemons are told of it."""
 
     # --- loading --------------------------------------------------------------------------------------------------
 

@@ -165,6 +165,14 @@ def write_batch(batch: Batch, answered: list[Answered], new_policies: Mapping[st
         raise Busy("an event that waited", "somebody else woke it at the same time", "try again")
 
 
+def soonest(batch: Batch) -> datetime | None:
+    """When the first of what the batch wrote is due: a mail that it queued, a timer of a case that it moved."""
+    steps = [step for work in batch.works.values() for step, _, _ in work.steps]
+    mails = (message.not_before for step in steps for message in step.messages)
+    timers = (timer.due_at for step in steps for timer in step.after.timers)
+    return min((*mails, *timers), default=None)
+
+
 def _subject_stands(work: Work) -> bool:
     before, after = work.loaded.get(work.ref), work.seen.get(work.ref)
     return before is not None and after is not None and before.facts is after.facts and before.state == after.state
