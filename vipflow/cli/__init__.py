@@ -42,10 +42,10 @@ _PANELS = {
         "history": "history",
         "timers": "timers",
         "mail": "mail",
-        "incident": "incident",
         "simulate": "simulate",
         "calendar": "calendar",
     },
+    "When something stops": {"incident": "incident", "hold": "hold", "release": "release"},
     "Look inside": {"workflow": "workflow", "verify": "verify", "version": "version"},
 }
 
