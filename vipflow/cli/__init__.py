@@ -49,10 +49,10 @@ _PANELS = {
         "history": "history",
         "timers": "timers",
         "mail": "mail",
-        "incident": "incident",
         "simulate": "simulate",
         "calendar": "calendar",
     },
+    "When something stops": {"incident": "incident", "hold": "hold", "release": "release"},
     "Look inside": {
         "daemon": "daemon",
         "workflow": "workflow",
