@@ -46,7 +46,7 @@ _PANELS = {
         "simulate": "simulate",
         "calendar": "calendar",
     },
-    "Look inside": {"workflow": "workflow", "verify": "verify", "version": "version"},
+    "Look inside": {"doctor": "doctor", "workflow": "workflow", "verify": "verify", "version": "version"},
 }
 
 
