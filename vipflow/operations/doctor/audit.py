@@ -19,9 +19,7 @@ def key(patient: Patient) -> Iterator[Finding]:
     if path.exists():
         yield from _private(path)
     elif seal is not None:
-        says = (
-            f"The key {path} is gone, with which the seals up to number {seal.number:,} were made: none can be checked."
-        )
+        says = f"The key {path} is gone, with which seals 1 to {seal.number:,} were made: none can be checked."
         yield error("key", says, "Bring it back from where you keep its copy, or set audit.key.")
     if (seals.exists() and not os.access(seals, os.W_OK)) or not may_be_made(seals):
         says = f"Seals cannot be written to {seals}."

@@ -23,6 +23,7 @@ from vipflow.operations.doctor.findings import (
     warning,
 )
 from vipflow.operations.doctor.patient import Limits, Patient
+from vipflow.store.database import Database, DatabaseUnusable
 from vipflow.store.database_settings import (
     LongTransaction,
     PostgresServer,
@@ -80,7 +81,7 @@ def sqlite(patient: Patient) -> Iterator[Finding]:
     try:
         with database.read() as connection:
             session = sqlite_session(connection)
-            damage = sqlite_damage(connection, quick=True) if found.size <= patient.limits.checked_at_once else None
+        damage = _damage(database, quick=True) if found.size <= patient.limits.checked_at_once else None
     finally:
         database.dispose()
     yield from judge_session(session)
@@ -186,9 +187,15 @@ def integrity(patient: Patient) -> Iterator[Finding]:
         else:
             yield not_checked("damage", says, "Have it installed, then ask.", "CREATE EXTENSION amcheck;", run)
         return
-    with patient.database.read() as connection:
-        damage = sqlite_damage(connection, quick=False)
-    yield _judged(damage, "No page is damaged, and every index fits its table.")
+    yield _judged(_damage(patient.database, quick=False), "No page is damaged, and every index fits its table.")
+
+
+def _damage(database: Database, *, quick: bool) -> list[str]:
+    try:
+        with database.read() as connection:
+            return sqlite_damage(connection, quick=quick)
+    except DatabaseUnusable as fault:  # so damaged that it cannot even be read through
+        return [fault.problem]
 
 
 def _judged(damage: list[str], fine: str) -> Finding:
