@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from vipflow.operations.doctor.findings import Finding, at, counted, error, lasting, note, ok, warning
+from vipflow.operations.doctor.findings import Finding, at, counted, do, error, lasting, note, ok, warning
 from vipflow.operations.doctor.patient import Patient
 from vipflow.store.health import MOST, acts_not_sealed, latest_seal, not_sealed
 
@@ -53,20 +53,21 @@ def sealed(patient: Patient) -> Iterator[Finding]:
         rows = not_sealed(connection, seal)
         acts = acts_not_sealed(connection, seal)
     behind = counted(rows.count, "step of history", most=MOST, plural="steps of history")
-    behind = (behind + (f" and {counted(acts, 'act', most=MOST)}" if acts else "")).capitalize()
+    are = do(rows.count + acts, "is", "are")
+    behind += f" and {counted(acts, 'act', most=MOST)}" if acts else ""
     late = now - rows.oldest if rows.oldest is not None else None
     if not rows.count and not acts:
         yield ok("sealed", "Everything is sealed." if seal is not None else "There is nothing to seal yet.")
     elif seal is None and not patient.alive:
-        says = f"{behind} are not sealed: no daemon ran yet."
+        says = f"{behind} {are} not sealed: no daemon ran yet."
         remedy = f"The first one makes the key {patient.settings.audit.key}: keep a copy of it on another machine."
         yield note("sealed", says, remedy, "vipflow serve")
     elif patient.alive and late is not None and late > limits.seal:
-        says = f"{behind} are not sealed, the first for {lasting(late)}, though a daemon runs."
+        says = f"{behind} {are} not sealed, the first for {lasting(late)}, though a daemon runs."
         remedy = "See what it reports of its seals; a change made meanwhile would not be found."
         yield error("sealed", says, remedy, "vipflow audit verify", "journalctl -u vipflow -n 50")
     elif not patient.alive and seal is not None:
-        says = f"{behind} are not sealed; the last seal is of {at(seal.made_at)}, and no daemon runs."
+        says = f"{behind} {are} not sealed; the last seal is of {at(seal.made_at)}, and no daemon runs."
         yield warning("sealed", says, "A daemon seals every minute.", "vipflow serve")
     else:
-        yield ok("sealed", f"{behind} wait for the next seal.")
+        yield ok("sealed", f"{behind} {do(rows.count + acts, 'waits', 'wait')} for the next seal.")

@@ -8,8 +8,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib.metadata import version
 
-import vipflow
 from vipflow.operations.doctor.findings import Finding, at, counted, error, lasting, not_checked, note, ok, warning
 from vipflow.operations.doctor.patient import Patient
 from vipflow.store.health import MOST, DaemonRow, Waiting, mails_overdue, timers_overdue
@@ -25,9 +25,10 @@ def running(patient: Patient) -> Iterator[Finding]:
         if row.stopped_at is None and row not in alive:
             says = f"The daemon {_where(row)} was last heard of at {at(row.beat_at)}, and never said that it stops."
             yield warning("silent", says, *_see_to(row))
+    ours = version("vipflow")
     for row in alive:
-        if row.version != vipflow.__version__:
-            says = f"The daemon {_where(row)} runs vipflow {row.version}, and this is {vipflow.__version__}."
+        if row.version != ours:
+            says = f"The daemon {_where(row)} runs vipflow {row.version}, and this is {ours}."
             yield warning("version", says, "Start it anew, so that both are the same.", "systemctl restart vipflow")
     if alive:
         longest = min(row.started_at for row in alive)

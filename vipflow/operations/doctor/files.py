@@ -10,7 +10,7 @@ from vipflow.config import CONFIG, NO_CONFIG, ConfigError, Settings, find_config
 from vipflow.errors import VipflowError, did_you_mean
 from vipflow.machine import Workflows
 from vipflow.operations.checking import check_all
-from vipflow.operations.doctor.findings import Finding, Unknown, counted, error, ok, warning
+from vipflow.operations.doctor.findings import Finding, Unknown, counted, do, error, ok, warning
 from vipflow.operations.doctor.patient import Patient
 from vipflow.operations.installation import load_workflow_files
 from vipflow.store.health import Stored, stored_names
@@ -96,11 +96,12 @@ def _strange(stored: Stored, workflows: Workflows) -> Iterator[tuple[str, str]]:
         machine = workflows.get(workflow)
         cases = counted(count, "case")
         if machine is None:
-            says = f"{cases} run the workflow {workflow}, which no file declares{did_you_mean(workflow, names)}."
+            near, run = did_you_mean(workflow, names), do(count, "runs", "run")
+            says = f"{cases} {run} the workflow {workflow}, which no file declares{near}."
             yield says, "Bring its file back: nothing can happen to them without it."
         elif state not in machine.states:
-            near = did_you_mean(state, machine.states)
-            says = f"{cases} of {workflow} are {state}, a state that its file does not declare{near}."
+            near, are = did_you_mean(state, machine.states), do(count, "is", "are")
+            says = f"{cases} of {workflow} {are} {state}, a state that its file does not declare{near}."
             yield says, f"Declare {state} again in the file of {workflow}, with ways out of it."
     for (workflow, event), count in sorted(stored.events.items()):
         machine = workflows.get(workflow)

@@ -74,11 +74,20 @@ def counted(count: int, what: str, *, most: int | None = None, plural: str = "")
     """A number with its noun; one that was not counted to its end is "more than".
 
     >>> counted(1, "mail"), counted(2, "mail"), counted(1001, "mail", most=1000)
-    ('1 mail', '2 mails', 'more than 1,000 mails')
+    ('1 mail', '2 mails', 'More than 1,000 mails')
     """
     if most is not None and count > most:
-        return f"more than {most:,} {plural or what + 's'}"
+        return f"More than {most:,} {plural or what + 's'}"
     return f"{count:,} {what if count == 1 else plural or what + 's'}"
+
+
+def do(count: int, one: str, many: str) -> str:
+    """The form of a verb, or of what follows it, that fits a number.
+
+    >>> do(1, "waits", "wait"), do(2, "waits", "wait")
+    ('waits', 'wait')
+    """
+    return one if count == 1 else many
 
 
 def lasting(span: timedelta) -> str:

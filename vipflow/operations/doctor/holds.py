@@ -23,11 +23,8 @@ def in_force(patient: Patient) -> Iterator[Finding]:
         rows = holds_in_force(connection)
     worth = 0
     for row in rows:
-        what = (
-            f"{'Mail of ' if row.mail_only else ''}{_whose(row)}".capitalize()
-            if not row.mail_only
-            else f"Mail of {_whose(row)}"
-        )
+        whose = _whose(row)
+        what = f"Mail of {whose}" if row.mail_only else whose
         since = f"since {at(row.made_at)} ({lasting(now - row.made_at)})"
         if row.kind in _WHY:
             says = f"{what} is held {since}, as {_WHY[row.kind]}, and waits for approval."
@@ -54,7 +51,7 @@ def in_force(patient: Patient) -> Iterator[Finding]:
 
 def _whose(row: HoldRow) -> str:
     if row.reseller is None:
-        return "everybody"
+        return "everybody" if row.mail_only else "Everything"
     return row.reseller if row.subject is None else f"{row.subject} of {row.reseller}"
 
 
