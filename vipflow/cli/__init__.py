@@ -54,6 +54,7 @@ _PANELS = {
     },
     "When something stops": {"incident": "incident", "hold": "hold", "release": "release"},
     "Look inside": {
+        "doctor": "doctor",
         "daemon": "daemon",
         "workflow": "workflow",
         "verify": "verify",
