@@ -125,7 +125,7 @@ class Line(asyncio.Protocol):
         self._set_watch(self._loop.time() + LEAVE_WITHIN)
 
     def abort(self) -> None:
-        """Hangs up at once: without its final dot a mail is not taken over."""
+        """Hangs up at once."""
         if not self.lost:
             self._transport.abort()
 
