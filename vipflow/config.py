@@ -67,6 +67,9 @@ def shipped(folder: str) -> Path:
     return inside if inside.is_dir() else package.parent / folder
 
 
+_URLS = "write sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>"
+
+
 class Section(BaseModel):
     """A table of the file. Each setting's description is what `config.toml` says of it."""
 
@@ -83,7 +86,18 @@ class DatabaseSettings(Section):
     @classmethod
     def _known(cls, url: str) -> str:
         if not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
-            raise ValueError("write sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>")
+            raise ValueError(_URLS)
+        from sqlalchemy import make_url  # settings are read by commands that need no database
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            named = make_url(url)
+        except (ValueError, ArgumentError):
+            raise ValueError(f"it is no URL; {_URLS}") from None
+        if named.drivername == "sqlite" and named.database in (None, "", ":memory:"):
+            raise ValueError("it names no file; write sqlite:///<path>")
+        if named.drivername != "sqlite" and not named.database:
+            raise ValueError("it names no database; write postgresql://<user>:<password>@<host>/<name>")
         return url
 
 
@@ -379,6 +393,20 @@ def _right(kind: str, message: str, context: Mapping[str, Any]) -> str:
             return 'write a text, in "quotes"'
         case "tuple_type":
             return 'write one path or a list of them, each in "quotes"'
+        case "greater_than_equal":
+            return f"write {context['ge']:,} or more"
+        case "greater_than":
+            return f"write more than {context['gt']:,}"
+        case "less_than_equal":
+            return f"write {context['le']:,} or less"
+        case "int_type" | "int_parsing" | "int_from_float":
+            return "write a whole number"
+        case "float_type" | "float_parsing" | "finite_number":
+            return "write a number"
+        case "datetime_type" | "datetime_parsing" | "datetime_from_date_parsing" | "datetime_object_invalid":
+            return "write an instant with its offset, e.g. 2025-12-31T18:00:00Z"
+        case "string_too_short":
+            return "it is empty; write a text, or leave it out"
         case _:
             return message.removeprefix("Value error, ")
 

@@ -93,16 +93,33 @@ def test_of_several_migrating_at_once_one_does_it(database_url):
 
 
 def schema_of(database):
-    """Every table, column, constraint and index, in the database's own words."""
+    """Every table, column, constraint and index, in the database's own words; columns in any order, since those that a
+    later release adds stand at the end.
+    """
     with database.read() as connection:
         if database.dialect == "sqlite":
             query = "SELECT type, name, sql FROM sqlite_master"
-            return {(kind, name, " ".join((sql or "").split())) for kind, name, sql in connection.execute(text(query))}
+            return {(kind, name, _parts(sql or "")) for kind, name, sql in connection.execute(text(query))}
         return {tuple(row) for query in POSTGRESQL_SCHEMA for row in connection.execute(text(query))}
 
 
+def _parts(sql):
+    """What a CREATE statement says: its head, and what stands between its commas, sorted."""
+    head, _, inside = " ".join(sql.split()).partition("(")
+    parts, depth = [""], 0
+    for character in inside:
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    *columns, last = parts
+    last, _, tail = last.rpartition(")")
+    return head, tuple(sorted(part.strip() for part in (*columns, last))), tail
+
+
 POSTGRESQL_SCHEMA = [
-    """SELECT table_name, ordinal_position, column_name, data_type, collation_name, is_nullable, column_default,
+    """SELECT table_name, column_name, data_type, collation_name, is_nullable, column_default,
               is_identity, identity_generation
        FROM information_schema.columns WHERE table_schema = 'public'""",
     "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",

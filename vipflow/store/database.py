@@ -35,6 +35,15 @@ class DatabaseUnusable(VipflowError):
         self.remedy = remedy
 
 
+class WriteRefused(DatabaseUnusable):
+    """Raised when the database undid a transaction of ours because this process stood still in it for too long: others
+    may have done its work meanwhile, so nothing of it may be written any more.
+
+    >>> print(WriteRefused("the database", "this process stood still in a transaction", "look again at what is due"))
+    the database: this process stood still in a transaction; look again at what is due
+    """
+
+
 @dataclass(frozen=True)
 class Database:
     """What `open_database` gives. Threads may share it, forked processes may not."""

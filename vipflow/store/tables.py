@@ -59,6 +59,7 @@ team = Table(
     Column("phone", Word),
     Column("active", Boolean, nullable=False, server_default=true()),
     Column("joined_at", UtcDateTime, nullable=False),
+    Column("mails", Word, nullable=False, server_default=text("'single'")),  # single, daily (a digest)
     PrimaryKeyConstraint("tenant", "email", name="team_pk"),
     ForeignKeyConstraint(["tenant"], ["tenants.id"], name="team_of_tenant"),
     sqlite_with_rowid=False,
@@ -86,6 +87,7 @@ subjects = Table(
     Column("sequence", Integer, nullable=False),  # of its last history row
     Column("tally", JsonText, nullable=False),  # how many settled cases, by workflow and state
     Column("opened_at", UtcDateTime, nullable=False),
+    Column("head", Word, nullable=False, server_default=text("''")),  # the hash of its last history row
     # The summary: what lists ask, kept by the trade's pure function in the transaction that changes it.
     Column("name", Word, nullable=False, server_default=text("''")),
     Column("name_folded", Word, nullable=False, server_default=text("''")),  # as sorted and searched
@@ -233,6 +235,10 @@ history = Table(
     Column("source", Word),
     Column("event_id", Word),
     Column("note", JsonText),
+    # What makes a changed row visible: personal data enter the hash as a salted digest, so that they can be erased.
+    Column("salt", Word, nullable=False, server_default=text("''")),
+    Column("digest", Word, nullable=False, server_default=text("''")),
+    Column("hash", Word, nullable=False, server_default=text("''")),  # of the subject's previous row and this one
     PrimaryKeyConstraint("position", name="history_pk"),
     UniqueConstraint("tenant", "subject", "sequence", name="history_of_subject"),
     UniqueConstraint("tenant", "cause", name="history_by_cause"),
@@ -294,6 +300,12 @@ messages = Table(
     Column("claimed_at", UtcDateTime),  # when whoever is sending it took it in hand
     Column("sent_at", UtcDateTime),
     Column("note", Word),
+    Column("recipient", Word, nullable=False, server_default=text("''")),  # the person's key: contact, team:<e-mail>
+    Column("digest", Word),  # the key of the message whose bytes hold the digest that this one is part of
+    Column("failures", Integer, nullable=False, server_default=text("0")),  # attempts that the server put off
+    Column("first_tried_at", UtcDateTime),
+    Column("stage", Word),  # how far the last copy came
+    Column("daemon", Word),  # whoever has it in hand, or had it last
     PrimaryKeyConstraint("tenant", "key", name="messages_pk"),
 )
 _waiting = messages.c.state == "waiting"
@@ -301,6 +313,35 @@ Index("messages_to_send", messages.c.not_before, sqlite_where=_waiting, postgres
 _in_hand = messages.c.state == "sending"
 Index("messages_in_hand", messages.c.claimed_at, sqlite_where=_in_hand, postgresql_where=_in_hand)
 Index("messages_of_subject", messages.c.tenant, messages.c.subject)
+Index(
+    "messages_for_recipient",
+    messages.c.tenant,
+    messages.c.recipient,
+    messages.c.not_before,
+    sqlite_where=_waiting,
+    postgresql_where=_waiting,
+)
+_troubled = messages.c.state.in_(["held", "uncertain", "dead"])
+Index(
+    "messages_in_trouble",
+    messages.c.tenant,
+    messages.c.created_at,
+    sqlite_where=_troubled,
+    postgresql_where=_troubled,
+)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("tenant", Integer, nullable=False),
+    Column("address", Word, nullable=False),  # in small letters
+    Column("since", UtcDateTime, nullable=False),
+    Column("says", Word, nullable=False),  # the server's words
+    Column("message", Word),  # the key of the mail that came back
+    PrimaryKeyConstraint("tenant", "address", name="suppressions_pk"),
+    ForeignKeyConstraint(["tenant"], ["tenants.id"], name="suppressions_of_tenant"),
+    sqlite_with_rowid=False,
+)
 
 incidents = Table(
     "incidents",
@@ -315,11 +356,96 @@ incidents = Table(
     Column("opened_at", UtcDateTime, nullable=False),
     Column("closed_at", UtcDateTime),
     Column("closed_by", Word),
+    Column("fault", Word, nullable=False, server_default=text("''")),  # what incidents of one cause have in common
+    Column("outcome", Word),  # retried, dismissed, resolved
+    Column("remark", Word),
     PrimaryKeyConstraint("tenant", "id", name="incidents_pk"),
     ForeignKeyConstraint(["tenant"], ["tenants.id"], name="incidents_of_tenant"),
 )
 _open = incidents.c.closed_at.is_(None)
 Index("incidents_open", incidents.c.tenant, incidents.c.opened_at, sqlite_where=_open, postgresql_where=_open)
+
+# What somebody stopped on purpose, and what crashed
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", Word, nullable=False),
+    Column("tenant", Integer),  # None: everybody's
+    Column("subject", Word),  # None: all of the tenant's
+    Column("mail_only", Boolean, nullable=False),
+    Column("kind", Word, nullable=False),  # asked (somebody's act), backlog, clock, restored
+    Column("reason", Word, nullable=False),
+    Column("details", JsonText),
+    Column("made_by", Word, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime),
+    Column("released_at", UtcDateTime),
+    Column("released_by", Word),
+    Column("remark", Word),
+    PrimaryKeyConstraint("id", name="holds_pk"),
+)
+_in_force = holds.c.released_at.is_(None)
+Index("holds_in_force", holds.c.tenant, holds.c.subject, sqlite_where=_in_force, postgresql_where=_in_force)
+
+crashes = Table(
+    "crashes",
+    metadata,
+    Column("tenant", Integer, nullable=False),
+    Column("subject", Word, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("tenant", "subject", name="crashes_pk"),
+    sqlite_with_rowid=False,
+)
+
+daemons = Table(
+    "daemons",
+    metadata,
+    Column("id", Word, nullable=False),
+    Column("host", Word, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", Word, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("beat_at", UtcDateTime, nullable=False),
+    Column("stopped_at", UtcDateTime),
+    Column("details", JsonText, nullable=False),  # ticks, transport, refused writes: for people
+    PrimaryKeyConstraint("id", name="daemons_pk"),
+)
+
+# Acts that are no events of a subject, and the seals over everything
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), Identity(), nullable=False),
+    Column("tenant", Integer),  # None: of the installation
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor_kind", Word, nullable=False),
+    Column("actor", Word, nullable=False),
+    Column("act", Word, nullable=False),  # mail.retry, hold.make, incident.dismiss
+    Column("target", Word, nullable=False),
+    Column("reason", Word),
+    Column("details", JsonText, nullable=False),
+    Column("hash", Word, nullable=False),  # of the previous row and this one
+    PrimaryKeyConstraint("position", name="audit_pk"),
+)
+Index("audit_of_target", audit.c.tenant, audit.c.target)
+
+seals = Table(
+    "seals",
+    metadata,
+    Column("number", Integer, nullable=False, autoincrement=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("history_to", BigInteger().with_variant(Integer, "sqlite"), nullable=False),  # the last position covered
+    Column("history_rows", BigInteger().with_variant(Integer, "sqlite"), nullable=False),  # of all seals up to here
+    Column("audit_to", BigInteger().with_variant(Integer, "sqlite"), nullable=False),
+    Column("digest", Word, nullable=False),  # of the hashes covered
+    Column("previous", Word, nullable=False),  # the mac of the seal before
+    Column("made_by", Word, nullable=False),  # the machine
+    Column("mac", Word, nullable=False),  # made with the key outside the database
+    PrimaryKeyConstraint("number", name="seals_pk"),
+)
 
 # What the database knows of itself
 
