@@ -158,6 +158,21 @@ def test_a_ca_file_that_is_none_is_named(certificates: Certificates, tmp_path: P
         assert says.startswith(f"tls: smtp.ca_file {tmp_path / file} cannot be used: {why}")
 
 
+def test_a_ca_file_mended_during_the_pause_counts_without_a_restart(certificates: Certificates, tmp_path: Path) -> None:
+    trusted = tmp_path / "ca.pem"
+    trusted.write_bytes(Certificates(tmp_path).ca_file.read_bytes())
+    with RealServer(tls=certificates.server()) as server:
+        settings = SmtpSettings(host="localhost", port=server.port, ca_file=trusted)
+
+        async def story(relay: SmtpTransport) -> None:
+            assert [each.kind for each in await relay.send([parcel()], NOW)] == ["not_tried"]
+            trusted.write_bytes(certificates.ca_file.read_bytes())
+            later = NOW + timedelta(minutes=1)
+            assert [each.kind for each in await relay.send([parcel()], later)] == ["sent"]
+
+        with_relay(SmtpTransport(settings), story)
+
+
 @pytest.mark.parametrize("real", [True, False], ids=["aiosmtpd", "scripted"])
 def test_a_refused_password_pauses_the_transport_and_stands_in_no_words(certificates: Certificates, real: bool) -> None:
     tls = certificates.server()

@@ -23,7 +23,6 @@ from typing import Any
 from aiosmtplib import (
     SMTP,
     SMTPAuthenticationError,
-    SMTPConnectResponseError,
     SMTPException,
     SMTPHeloError,
     SMTPResponseException,
@@ -237,7 +236,7 @@ async def _greeted(client: SMTP, settings: SmtpSettings) -> None:
     """TLS from the start, where asked; the greeting; EHLO."""
     try:
         await client.connect()
-    except SMTPConnectResponseError as fault:
+    except SMTPResponseException as fault:
         raise _refused(fault, "greeting") from None
     except SMTPException as fault:
         cause = fault.__cause__
@@ -283,8 +282,9 @@ async def _secured(client: SMTP, settings: SmtpSettings) -> None:
 
 
 def _refused(fault: SMTPResponseException, stage: Stage) -> Trouble:
-    says = one_line(f"{fault.code} {fault.message}")
-    return Trouble(stage, says, ASK_LATER, code=fault.code)
+    if fault.code < 0:  # aiosmtplib's own
+        return Trouble(stage, f"the server said what is no SMTP: {fault.message}", "check smtp.host and smtp.port")
+    return Trouble(stage, f"{fault.code} {fault.message}", ASK_LATER, code=fault.code)
 
 
 def _of_the_line(fault: BaseException, stage: Stage, settings: SmtpSettings) -> Trouble:
@@ -294,7 +294,7 @@ def _of_the_line(fault: BaseException, stage: Stage, settings: SmtpSettings) -> 
             remedy += ' (a port that speaks TLS from the start, such as 465, needs smtp.security = "tls")'
         return Trouble(stage, f"the server said nothing for {settings.timeout:g} s", remedy)
     if isinstance(fault, SMTPResponseException):
-        return Trouble(stage, f"the server said what is no SMTP: {fault.message}", "check smtp.port")
+        return _refused(fault, stage)
     return Trouble(stage, "the server hung up", ASK_LATER, hung_up=True)
 
 

@@ -21,7 +21,8 @@ from vipflow.delivery.transport import Outcome, OutcomeKind, Parcel, Refused, St
 MAILS_PER_SESSION = 100
 """Many servers count, and hang up on who sends more."""
 IDLE_SECONDS = 30.0
-SLICE = 256 * 1024
+SLICE = 64 * 1024
+"""Of content, given away at once. Over TLS one slice may not have left when the next is asked for."""
 
 _WANTS_AUTH: Final = frozenset({530, 534, 535, 538})
 """The server wants AUTH or TLS first: no mail's fault."""
