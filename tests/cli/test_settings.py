@@ -120,7 +120,7 @@ SMTP = [
     ('host = "smtp://u:tops3cret@mail.example.com"', "smtp.host = 'smtp:***@mail.example.com': write the server's"),
     ('bounces_to = "a@b.example, c@d.example"', "write one address, such as bounces@example.com"),
     ('security = "ssl"', 'smtp.security = \'ssl\': write "starttls", "tls" or "none"'),
-    ("rate = 0", "smtp.rate = 0: Input should be greater than 0"),
+    ("rate = 0", "smtp.rate = 0: write more than 0"),
 ]
 
 
