@@ -75,9 +75,7 @@ def said(made: Made | Unmade) -> str:
 
 
 def test_a_child_makes_the_same_bytes_as_this_process():
-    jobs = [
-        job(name, language=language, **facts) for name, facts in samples.FACTS.items() for language in ("fr", "en")
-    ]
+    jobs = [job(name, language=language, **facts) for name, facts in samples.FACTS.items() for language in ("fr", "en")]
     with Workshop(Templates([SHIPPED]), workers=0) as here, Workshop(Templates([SHIPPED]), workers=2) as there:
         made = there.render_all(jobs)
         assert made == here.render_all(jobs)
