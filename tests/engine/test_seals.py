@@ -215,9 +215,8 @@ def test_half_a_line_is_written_anew(sealing: Sealing) -> None:
 
 # --- tampering that is found ---------------------------------------------------------------------------------------
 
-OF_HISTORY = [
-    column.name for column in history.columns if column.name not in ("position", "effective_at", "recorded_at")
-]
+INSTANTS = ("effective_at", "recorded_at")
+OF_HISTORY = [column.name for column in history.columns if column.name not in ("position", *INSTANTS)]
 
 
 @pytest.mark.parametrize("name", OF_HISTORY)
@@ -438,8 +437,8 @@ def test_who_forges_a_seal_without_the_key_is_found(sealing: Sealing) -> None:
             acts = select(audit.c.position, audit.c.hash).where(
                 audit.c.position > audit_after, audit.c.position <= true.audit_to
             )
-            for row in connection.execute(acts.order_by(audit.c.position)):
-                digest.add_act(row)
+            for act in connection.execute(acts.order_by(audit.c.position)):
+                digest.add_act(act)
             made = replace(true, digest=digest.text(), previous=previous)
             made = replace(made, mac=made.signed(b"guessed"))
             values = {name: getattr(made, name) for name in ("digest", "previous", "mac")}
