@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, select, text, type_coerce
 from sqlalchemy.types import Text
 
-from tests.engine.worlds import START, World
+from tests.engine.worlds import START, World, counted_statements
 from vipflow.engine.sealfile import SealFault, SealPlace
 from vipflow.engine.seals import Sealed, begin_file_anew, seal, seal_state
 from vipflow.engine.verify import AuditReport, verify_audit
@@ -611,3 +611,12 @@ def test_verify_beside_a_sealer_finds_nothing(sealing: Sealing) -> None:
         sealing.seal()
 
     assert sealing.verify(progress=meanwhile).findings == ()
+
+
+def test_acts_cost_the_same_statements_however_many_they_are(sealing: Sealing) -> None:
+    costs = []
+    for many in (1, 50):
+        with counted_statements(sealing.world.database) as counted:
+            sealing.act(*["mail.retry"] * many)
+        costs.append(len(counted))
+    assert costs[0] == costs[1]
