@@ -157,22 +157,27 @@ def test_a_second_sealer_on_the_same_machine_does_nothing(sealing: Sealing) -> N
         assert sealing.seal() == Sealed(None, busy=True)
 
 
-def test_another_machine_gets_the_seals_that_it_did_not_make(sealing: Sealing, tmp_path: Path) -> None:
-    there = SealPlace(tmp_path / "there" / "key", tmp_path / "there" / "seals")
+def test_another_machine_gets_the_seals_that_it_did_not_make(
+    sealing: Sealing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Sealing(sealing.world, SealPlace(tmp_path / "there" / "key", tmp_path / "there" / "seals"))
     with pytest.raises(SealFault, match="copy it from the machine that made them"):
-        seal(sealing.world.database, there, sealing.world.engine.read_now)
-    there.key.parent.mkdir(exist_ok=True)
-    there.key.write_text(sealing.place.key.read_text())
-    there.key.chmod(0o600)
-
-    made = seal(sealing.world.database, there, sealing.world.engine.read_now)
+        there.seal()
+    there.place.key.write_text(sealing.place.key.read_text())
+    there.place.key.chmod(0o600)
+    with monkeypatch.context() as over_there:
+        over_there.setattr("vipflow.engine.sealfile.THIS_MACHINE", "there")
+        made = there.seal()
 
     assert made.seal is not None
-    assert made.seal.number == 4
-    assert [json.loads(line)["number"] for line in there.file.read_text().splitlines()] == [1, 2, 3, 4]
-    assert any("1 seal" in each or "not in the file" in each for each in sealing.said())
-    assert sealing.seal() == Sealed(None)  # which writes it down here too
+    assert (made.seal.number, made.seal.made_by) == (4, "there")
+    assert [json.loads(line)["number"] for line in there.lines()] == [1, 2, 3, 4]
     assert sealing.said() == []
+    (why,) = sealing.verify().not_checked
+    assert why.startswith("the last 1 seal against the file of seals: other machines made them")
+    assert sealing.seal() == Sealed(None)  # which writes it down here
+    assert sealing.lines() == there.lines()
+    assert sealing.verify().not_checked == ()
 
 
 # --- a maker that is killed ----------------------------------------------------------------------------------------
