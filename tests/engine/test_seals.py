@@ -3,6 +3,7 @@
 import json
 import stat
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sqlalchemy import Connection, select, text, type_coerce
+from sqlalchemy import Connection, event, select, text, type_coerce
 from sqlalchemy.types import Text
 
 from tests.engine.worlds import START, World, counted_statements
@@ -576,16 +577,31 @@ def test_nothing_is_missed_while_two_write_and_one_seals(world: World, another: 
     assert (report.history, report.unsealed) == (2 * 80, 0)
 
 
-def test_a_row_not_committed_yet_is_waited_for(world: World, another: Any, tmp_path: Path) -> None:
+def test_a_row_of_an_earlier_position_that_is_committed_later_is_not_missed(
+    world: World, another: Any, tmp_path: Path
+) -> None:
     if world.database.dialect != "postgresql":
         return  # there is one writer
     sealing = Sealing(world, SealPlace(tmp_path / "key", tmp_path / "seals"))
-    world.member("Ann")
-    with another().database.write() as connection:
-        connection.execute(text("LOCK TABLE history IN ROW EXCLUSIVE MODE"))  # as one who is about to insert
-        with pytest.raises(Busy):
-            sealing.seal()
-    assert sealing.seal().rows == 2
+    slow = another()
+    wrote, may_commit = threading.Event(), threading.Event()
+
+    def hesitate(_: Connection) -> None:
+        wrote.set()
+        assert may_commit.wait(20)
+
+    event.listen(slow.database._writes, "commit", hesitate)
+    writer = threading.Thread(target=slow.member, args=("Ann",))
+    writer.start()
+    assert wrote.wait(20)
+    world.member("Bob")
+    with suppress(Busy):
+        sealing.seal()
+    may_commit.set()
+    writer.join()
+
+    assert sealing.seal().rows == 4
+    assert sealing.said() == []
 
 
 def test_two_who_act_at_once_are_chained_one_behind_the_other(world: World, another: Any, tmp_path: Path) -> None:
