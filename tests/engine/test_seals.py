@@ -583,6 +583,7 @@ def test_a_row_of_an_earlier_position_that_is_committed_later_is_not_missed(
     if world.database.dialect != "postgresql":
         return  # there is one writer
     sealing = Sealing(world, SealPlace(tmp_path / "key", tmp_path / "seals"))
+    world.member("Zoe")  # the policy is kept, so the two below do not wait for each other
     slow = another()
     wrote, may_commit = threading.Event(), threading.Event()
 
@@ -600,8 +601,9 @@ def test_a_row_of_an_earlier_position_that_is_committed_later_is_not_missed(
     may_commit.set()
     writer.join()
 
-    assert sealing.seal().rows == 4
+    assert sealing.seal().rows > 0
     assert sealing.said() == []
+    assert sealing.verify().unsealed == 0
 
 
 def test_two_who_act_at_once_are_chained_one_behind_the_other(world: World, another: Any, tmp_path: Path) -> None:
