@@ -38,7 +38,7 @@ class Listener:
 
 
 def tell(
-    run: Callable[[], Awaitable[Ticked]], story: Callable[[Ticks], Awaitable[None]], at_least_every: float = 60
+    run: Callable[[], Awaitable[Ticked]], story: Callable[[Ticks], Awaitable[object]], at_least_every: float = 60
 ) -> Listener:
     """Runs a tick while a story goes on."""
     heard = Listener()
