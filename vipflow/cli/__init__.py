@@ -49,11 +49,18 @@ _PANELS = {
         "history": "history",
         "timers": "timers",
         "mail": "mail",
-        "incident": "incident",
         "simulate": "simulate",
         "calendar": "calendar",
     },
-    "Look inside": {"daemon": "daemon", "workflow": "workflow", "verify": "verify", "version": "version"},
+    "When something stops": {"incident": "incident", "hold": "hold", "release": "release"},
+    "Look inside": {
+        "doctor": "doctor",
+        "daemon": "daemon",
+        "workflow": "workflow",
+        "verify": "verify",
+        "audit": "audit",
+        "version": "version",
+    },
 }
 
 

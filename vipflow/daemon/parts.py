@@ -10,14 +10,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from vipflow.config import Settings
 from vipflow.daemon.beating import Before
 from vipflow.daemon.ticks import Tick
 from vipflow.delivery.outbox import Delivery
-from vipflow.delivery.transport import FileTransport, Transport
-from vipflow.errors import BadInput
+from vipflow.delivery.transport import Transport
+from vipflow.delivery.transports import make_transport
 from vipflow.operations.installation import Installation
-from vipflow.operations.ticks import Ticked, tick_delivery, tick_parked, tick_timers
+from vipflow.operations.ticks import Ticked, tick_delivery, tick_parked, tick_seal, tick_timers
 
 MAILS_PATIENCE = 900.0
 """Seconds. A round of mails may wait for a slow server; a lease is shorter."""
@@ -34,22 +33,16 @@ class Parts:
 
 def parts_of(installation: Installation, go_on: Callable[[], bool]) -> Parts:
     """The parts that an installation asks for. `go_on`: False once the daemon is asked to stop."""
-    transport = transport_of(installation.settings)
+    transport = make_transport(installation.settings)
     mail = installation.settings.mail
     delivery = Delivery(installation.engine, installation.templates, transport, mail.domain)
     ticks = (
         Tick("timers", in_thread(tick_timers, installation, go_on), wakes=("delivery",)),
         Tick("parked", in_thread(tick_parked, installation), wakes=("timers", "delivery")),
         Tick("delivery", in_thread(tick_delivery, installation, delivery), patience=MAILS_PATIENCE),
+        Tick("seal", in_thread(tick_seal, installation), woken=False),
     )
     return Parts(ticks, transport)
-
-
-def transport_of(settings: Settings) -> Transport:
-    """What takes the mails over."""
-    if settings.mail.transport != "file":
-        raise BadInput("mail.transport", "this release writes files only", 'write "file"')
-    return FileTransport(settings.mail.folder)
 
 
 def in_thread(tick: Callable[..., Ticked], *arguments: object) -> Callable[[], Awaitable[Ticked]]:

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from vipflow.case import Addressing, Case, Mailbox, Tenant, View
 from vipflow.decide import still_true, superseded
 from vipflow.delivery.eml import MESSAGE_HEADER, Address, MailError, build_mail, message_id
+from vipflow.delivery.html import brand_of
 from vipflow.delivery.render import Templates
 from vipflow.delivery.transport import Parcel, Transport
 from vipflow.engine import Engine
@@ -225,7 +226,8 @@ class Delivery:
                     f"message {row.key}", "nobody is left to write to", "name an account manager or an admin"
                 )
             words = msgspec.json.decode(row.context)
-            rendered = self.templates.render(row.template, row.language, words, tenant.zone)
+            templates = self.templates.of(tenant.key)
+            rendered = templates.render(row.template, row.language, words, tenant.zone, brand_of(tenant))
             to, cc = [_address(each) for each in addressing.to], [_address(each) for each in addressing.cc]
             content = build_mail(
                 rendered,

@@ -15,6 +15,7 @@ from vipflow.decide import decide
 from vipflow.engine.addresses import Found, Target, names_in, path_of, place
 from vipflow.engine.batch import ERRORS_AT_MOST, Batch, TimerFault, Work, timer_given_up, told, wakes_again
 from vipflow.engine.envelope import Envelope, Verdict, check_not_ahead, decode_data
+from vipflow.engine.holds import is_a_hold, on_hold, waits_for
 from vipflow.engine.pause import collection_paused
 from vipflow.engine.tenants import Tenants
 from vipflow.engine.writing import Answered, soonest, write_batch, write_timer_faults
@@ -24,6 +25,7 @@ from vipflow.policy import Policy
 from vipflow.references import reference
 from vipflow.store import work as store
 from vipflow.store.database import Database, DatabaseUnusable
+from vipflow.store.holds import WAITS_FOR, Held, kept_by
 from vipflow.store.meta import database_now, remember_now
 from vipflow.store.waking import Bell
 from vipflow.workflow import REPORT, REQUEST, Reason, Text
@@ -158,6 +160,7 @@ class Engine:
         with collection_paused(), self.database.write() as connection:
             batch = self.batch(connection, tenant, self.now(connection))
             batch.lock(subjects, skip_locked=True)
+            batch.leave_held()
             self._fire_all(batch)
             self._write(batch, [])
         self._committed(batch)
@@ -205,15 +208,28 @@ class Engine:
             waiting = {tenant: store.parked(connection, tenant, since, most) for tenant in tenants}
         return sum(self._retry(tenant, list(rows)) for tenant, rows in waiting.items())
 
-    def _retry(self, tenant: int, rows: list[Any]) -> int:
+    def let_through(self, hold: str, *, most: int = 500) -> int:
+        """Applies the first events that a hold keeps, though it is still in force: whoever releases it does so until
+        none is left, so that none that arrives meanwhile goes ahead of them. Gives how many moved on.
+        """
+        with self.database.read() as connection:
+            rows = kept_by(connection, f"{WAITS_FOR}{hold}", most)
+        by_tenant: dict[int, list[Any]] = {}
+        for row in rows:
+            by_tenant.setdefault(row.tenant, []).append(row)
+        return sum(self._retry(tenant, mine, let_through=hold) for tenant, mine in by_tenant.items())
+
+    def _retry(self, tenant: int, rows: list[Any], *, let_through: str | None = None) -> int:
+        """How many of the events wait no more for what they waited for."""
         try:
             with self.database.write() as connection:
                 batch = self.batch(connection, tenant, self.now(connection))
+                batch.let_through = let_through
                 posting = _Posting(self, batch, [], 0)
                 posting.retry(rows)
                 self._write(batch, posting.answered)
             self._committed(batch)
-            return sum(1 for answered in posting.answered if answered.verdict.verdict != "parked")
+            return sum(1 for a in posting.answered if a.verdict.verdict != "parked" or let_through is not None)
         except (Busy, DatabaseUnusable):
             raise
         except Exception as fault:  # one bad record stops only itself
@@ -221,7 +237,8 @@ class Engine:
                 self._quarantine_parked(tenant, rows[0], fault)
                 return 1
         half = len(rows) // 2
-        return self._retry(tenant, rows[:half]) + self._retry(tenant, rows[half:])
+        first = self._retry(tenant, rows[:half], let_through=let_through)
+        return first + self._retry(tenant, rows[half:], let_through=let_through)
 
     def _quarantine_parked(self, tenant: int, row: Any, fault: Exception) -> None:
         """Keeps a parked event that cannot be taken up for a person; nothing of it is decoded but its frame."""
@@ -434,13 +451,18 @@ class _Posting:
             target = place(envelope, self.workflows, self.batch.directory)
         except BadInput as wrong:
             return wrong
-        if target.waiting_for is not None:
+        if target.waiting_for is not None and envelope.actor.kind == "staff":
             return self._park(envelope, target.waiting_for, received_at, known)
         if target.subject is not None and target.subject in blocked:
             return None
         if target.subject is not None and target.subject not in self.batch.works:
             self.batch.lock([target.subject])
-        answer = self._decide(envelope, target, received_at)
+        held = self.batch.held(target.subject)
+        if held is not None and envelope.actor.kind != "staff":
+            return self._park(envelope, waits_for(held), received_at, known)
+        if target.waiting_for is not None:
+            return self._park(envelope, target.waiting_for, received_at, known)
+        answer = self._decide(envelope, target, received_at) if held is None else _refused(envelope, target, held)
         if answer is None:
             blocked.add(str(target.subject))
             return None
@@ -459,13 +481,21 @@ class _Posting:
         verdict = Verdict(envelope.source, envelope.id, envelope.type, "parked", waiting_for=waiting_for)
         key = (envelope.source, envelope.id)
         if self.waiting.get(key) != waiting_for:
-            expires = received_at + self.engine.trade.parked_for(self.batch.tenant)
-            self.parked[key] = Answered(
-                envelope, verdict, received_at, expires if expires > self.batch.now else None, known
-            )
+            expires = self._waits_until(waiting_for, self.waiting.get(key), received_at)
+            self.parked[key] = Answered(envelope, verdict, received_at, expires, known)
         if not known:
             self.settled[key] = (envelope.body_hash, verdict)
         return verdict
+
+    def _waits_until(self, waiting_for: str, before: str | None, received_at: datetime) -> datetime | None:
+        """When somebody is told of an event that still waits: of one that a hold keeps nobody is, and its time counts
+        from when the hold has gone.
+        """
+        if is_a_hold(waiting_for):
+            return None
+        since = self.batch.now if is_a_hold(before) else received_at
+        expires: datetime = since + self.engine.trade.parked_for(self.batch.tenant)
+        return expires if expires > self.batch.now else None
 
     def _wake_parked(self) -> None:
         """Events that waited for a name given in this batch, in the order in which they happened; and so on for what
@@ -615,6 +645,13 @@ def _quarantined(envelope: Envelope, subject: str | None, fault: Exception) -> t
 
 def _known(work: Work) -> str | None:
     return None if work.is_new and not work.steps else work.ref
+
+
+def _refused(envelope: Envelope, target: Target, held: Held) -> Verdict:
+    """What staff are answered who act on what is held."""
+    return Verdict(
+        envelope.source, envelope.id, envelope.type, "refused", (on_hold(held),), target.case, target.subject
+    )
 
 
 def verdict_from_row(row: Any) -> Verdict:

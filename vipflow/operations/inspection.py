@@ -11,6 +11,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from vipflow.case import Actor
+from vipflow.delivery.html import brand_of
+from vipflow.engine.tenants import load_tenants
 from vipflow.errors import BadInput, NotFound, did_you_mean
 from vipflow.operations.installation import Installation
 from vipflow.operations.references import find
@@ -110,11 +112,14 @@ class MessageEntry(msgspec.Struct, frozen=True):
 
 
 class MessageText(msgspec.Struct, frozen=True):
-    """A mail as it reads. `final`: these are the words that left; else it would read so now."""
+    """A mail as it reads. `final`: these are the words that left; else it would read so now. `html` is None where the
+    mail is text alone.
+    """
 
     message: MessageEntry
     subject_line: str
     text: str
+    html: str | None
     final: bool
     headers: Mapping[str, str]
 
@@ -282,24 +287,33 @@ def message_text(installation: Installation, who: Who, key: str) -> MessageText:
         if row is None:
             begins = (key, key.partition(":")[0] + ":")
             near = next(filter(None, (store.message_keys_like(connection, who.tenant, each, 3) for each in begins)), [])
+        else:
+            tenant = load_tenants(connection, installation.trade, [who.tenant])[who.tenant]
     if row is None:
         raise NotFound(
             "message", key, f"did you mean {' or '.join(near)}?" if near else "`vipflow mail list` shows their keys"
         )
     if row.body is not None:
         return _as_sent(row)
-    rendered = installation.templates.render(row.template, row.language, msgspec.json.decode(row.context), who.zone)
-    return MessageText(_message(row), rendered.subject, rendered.text, False, {})
+    words = msgspec.json.decode(row.context)
+    mail = installation.templates.of(tenant.key).render(row.template, row.language, words, who.zone, brand_of(tenant))
+    return MessageText(_message(row), mail.subject, mail.text, mail.html, False, {})
 
 
 def _as_sent(row: Any) -> MessageText:
     from email import message_from_bytes, policy
 
     mail = message_from_bytes(bytes(row.body), policy=policy.default)
-    part = mail.get_body(preferencelist=("plain",))
-    text = part.get_content() if part is not None else ""
+    text, html = (mail.get_body(preferencelist=(kind,)) for kind in ("plain", "html"))
     headers = {name: str(mail[name]) for name in ("From", "Reply-To", "To", "Cc", "Date", "Message-ID") if mail[name]}
-    return MessageText(_message(row), str(mail["Subject"]), text, True, headers)
+    return MessageText(
+        _message(row),
+        str(mail["Subject"]),
+        text.get_content() if text is not None else "",
+        html.get_content() if html is not None else None,
+        True,
+        headers,
+    )
 
 
 def _message(row: Any) -> MessageEntry:

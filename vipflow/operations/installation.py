@@ -62,7 +62,7 @@ def load_files(settings: Settings) -> Files:
     book = load_policies(*settings.folders.policies)
     catalogue = load_catalogue(*settings.folders.catalogues)
     workflows = load_workflow_files(settings.folders.workflows)
-    templates = Templates(settings.folders.email_templates)
+    templates = Templates(settings.folders.email_templates, settings.folders.reseller_templates)
     return Files(settings, workflows, book, catalogue, templates, trade_of(workflows, book, catalogue))
 
 

@@ -94,11 +94,12 @@ async def _told(address: URL) -> AsyncGenerator[None]:
         await connection.execute(f"LISTEN {CHANNEL}")
         yield
         while True:
-            async for _ in connection.notifies(timeout=SOON.total_seconds(), stop_after=1):
+            # Read to its end each time: a listening that is not finished keeps the connection to itself.
+            if [word async for word in connection.notifies(timeout=SOON.total_seconds(), stop_after=1)]:
                 yield
                 # Whoever wrote while the bell was quiet did not ring: look once more.
                 await asyncio.sleep(1.5 * QUIET)
-                async for _ in connection.notifies(timeout=0):
-                    pass
+                _ = [word async for word in connection.notifies(timeout=0)]
                 yield
-            await connection.execute("SELECT 1")  # is anybody there?
+            else:
+                await connection.execute("SELECT 1")  # is anybody there?
