@@ -146,10 +146,10 @@ class Daemon:
         request = urllib.request.Request(self.url + path, method=method)
         try:
             with urllib.request.urlopen(request, timeout=10) as response:
-                return Answered(response.status, response.headers, response.read())
+                return Answered(response.status, dict(response.headers.items()), response.read())
         except urllib.error.HTTPError as error:
             with error:
-                return Answered(error.code, error.headers, error.read())
+                return Answered(error.code, dict(error.headers.items()), error.read())
 
     def number(self, name: str) -> float:
         """A metric, the sum over its labels."""

@@ -40,6 +40,8 @@ log = log_of("daemon")
 
 PUT_DOWN = 7.0
 """Seconds that work in hand has to end in, once a daemon is asked to stop: all of it takes less than ten."""
+SAME_WISH = 0.5
+"""Seconds within which a second signal is the first one once more: Ctrl-C may come from a terminal and its wrapper."""
 ANSWER = 3.0
 """Seconds that the database has to answer whoever asks how we are."""
 CLOCK_LOOK = 1.0
@@ -96,6 +98,7 @@ class Daemon:
         self._all = (*self.parts.ticks, *own)
         self._stop = asyncio.Event()
         self._asked: str | None = None
+        self._asked_at = 0.0
         self._counted: tuple[float, dict[str, int], dict[str, float]] | None = None
         self._ready: tuple[float, tuple[Unready, ...]] | None = None
         installation.engine.heard = self.numbers.committed
@@ -187,9 +190,11 @@ class Daemon:
     def _signalled(self, number: int) -> None:
         name = signal.Signals(number).name
         if self._asked is not None:
-            log.warning("daemon_forced", signal=name)
-            _leave_now(128 + number)
-        self._asked = name
+            if monotonic() - self._asked_at > SAME_WISH:
+                log.warning("daemon_forced", signal=name)
+                _leave_now(128 + number)
+            return
+        self._asked, self._asked_at = name, monotonic()
         self._stop.set()
 
     # --- what runs beside the ticks -------------------------------------------------------------------------------

@@ -70,6 +70,12 @@ class Sole:
         os.close(self._handle)
 
 
+def let_nobody_work_on(file: Path) -> None:
+    """Raises AlreadyServed where a daemon works on this SQLite database."""
+    if file.exists():
+        Sole(file, f"the database {file}").give_up()
+
+
 def _read(handle: int) -> Holder | None:
     try:
         return msgspec.json.decode(os.pread(handle, 1000, 0), type=Holder)

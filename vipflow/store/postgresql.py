@@ -9,7 +9,7 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from vipflow.errors import Busy, VipflowError
-from vipflow.store.database import DatabaseUnusable, Durability, WriteRefused
+from vipflow.store.database import STOOD_STILL, ConnectionLost, DatabaseUnusable, Durability, WriteRefused
 
 if TYPE_CHECKING:
     import psycopg
@@ -69,15 +69,14 @@ def fault(label: str, error: DBAPIError) -> VipflowError | None:
     if state == _DEADLOCK:
         return Busy(label, "two transactions waited for each other", "try again")
     if state == _STOOD_STILL:
-        problem = "this process stood still inside a transaction, which was undone"
-        return WriteRefused(label, problem, "look again at what is to be done")
+        return WriteRefused(label, STOOD_STILL, "look again at what is to be done")
     for kind, remedy in _UNUSABLE.items():
         if state is not None and state.startswith(kind):
             return DatabaseUnusable(label, _first_line(error), remedy)
     # psycopg gives no state where there was no connection to begin with.
     if error.connection_invalidated or (state is None and type(error.orig).__name__ == "OperationalError"):
         remedy = "check that the server runs, and the address, names and password"
-        return DatabaseUnusable(label, f"no connection ({_first_line(error)})", remedy)
+        return ConnectionLost(label, f"no connection ({_first_line(error)})", remedy)
     return None
 
 
