@@ -322,11 +322,11 @@ def _right(kind: str, message: str, context: Mapping[str, Any]) -> str:
         case "tuple_type":
             return 'write one path or a list of them, each in "quotes"'
         case "greater_than_equal":
-            return f"write {context['ge']:,} or more"
+            return f"write {context['ge']:,g} or more"
         case "greater_than":
-            return f"write more than {context['gt']:,}"
+            return f"write more than {context['gt']:,g}"
         case "less_than_equal":
-            return f"write {context['le']:,} or less"
+            return f"write {context['le']:,g} or less"
         case "int_type" | "int_parsing" | "int_from_float":
             return "write a whole number"
         case "float_type" | "float_parsing" | "finite_number":
