@@ -6,14 +6,25 @@ what would be right.
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 import vipflow
@@ -146,6 +157,42 @@ class SmtpSettings(Section):
     bounces_to: str | None = Field(
         default=None, description="the envelope's sender, where bounces come in; else the reseller's sender"
     )
+
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, host: str) -> str:
+        if re.search(r"[\s/@\[\]]", host) or (":" in host and not _is_address(host)):
+            raise ValueError("write the server's name or address alone; its port is a setting of its own, smtp.port")
+        return host
+
+    @field_validator("bounces_to")
+    @classmethod
+    def _one_address(cls, address: str | None) -> str | None:
+        if address is not None and not re.fullmatch(r"[^\s@,;<>]+@[^\s@,;<>]+", address):
+            raise ValueError("write one address, such as bounces@example.com")
+        return address
+
+    @model_validator(mode="after")
+    def _agrees(self) -> SmtpSettings:
+        """What single settings cannot say: several of them make sense only together."""
+        has_password = self.password is not None or self.password_file is not None
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("password and password_file are both given: keep one of them")
+        if has_password and self.username is None:
+            raise ValueError("there is a password but no username: write smtp.username, or leave the password out")
+        if self.username is not None and not has_password:
+            raise ValueError(
+                "there is a username but no password: give VIPFLOW_SMTP__PASSWORD or smtp.password_file, "
+                "or leave the username out"
+            )
+        if self.security == "none" and self.username is not None and not _is_here(self.host):
+            raise ValueError(
+                f"the password would travel readable to {self.host}: "
+                'write security = "starttls" or "tls"; "none" is for a server on this machine'
+            )
+        if self.security == "none" and self.ca_file is not None:
+            raise ValueError('ca_file is for encrypted lines: write security = "starttls" or "tls", or leave it out')
+        return self
 
 
 class DaemonSettings(Section):
@@ -306,9 +353,34 @@ def _told(wrong: ValidationError) -> Iterator[str]:
             near = did_you_mean(rest[-1] if rest else section, valid)
             yield f"there is no {what} {key}{near or '; there are ' + ', '.join(valid)}"
         elif error["type"] in ("model_type", "model_attributes_type") and section in sections:
-            yield f"{section} = {error['input']!r}{where}: it is a table; write [{section}] and its settings below"
+            yield f"{section}{_shown(error['input'])}{where}: it is a table; write [{section}] and its settings below"
         else:
-            yield f"{key} = {error['input']!r}{where}: {_right(error['type'], error['msg'], error.get('ctx', {}))}"
+            value = "" if _is_secret(section, rest) else _shown(error["input"])
+            yield f"{key}{value}{where}: {_right(error['type'], error['msg'], error.get('ctx', {}))}"
+
+
+def _is_secret(section: str, rest: Sequence[str]) -> bool:
+    field = _sections()[section].model_fields.get(rest[0]) if rest and section in _sections() else None
+    return field is not None and "Secret" in str(field.annotation)
+
+
+def _shown(value: object) -> str:
+    """A wrong value, as others may read it: no whole tables, which may hold secrets, and no password in a URL."""
+    if isinstance(value, (dict, list, tuple, BaseModel)):
+        return ""
+    return " = " + re.sub(r"(//|:)\S*@", r"\1***@", repr(value))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_here(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def _right(kind: str, message: str, context: Mapping[str, Any]) -> str:
