@@ -46,7 +46,13 @@ _PANELS = {
         "simulate": "simulate",
         "calendar": "calendar",
     },
-    "Look inside": {"doctor": "doctor", "workflow": "workflow", "verify": "verify", "version": "version"},
+    "Look inside": {
+        "doctor": "doctor",
+        "workflow": "workflow",
+        "verify": "verify",
+        "audit": "audit",
+        "version": "version",
+    },
 }
 
 

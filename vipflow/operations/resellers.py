@@ -14,6 +14,7 @@ from vipflow.days import local_day
 from vipflow.engine.envelope import check_text
 from vipflow.errors import BadInput, Conflict, NotFound, did_you_mean, listed
 from vipflow.operations.allowed import not_allowed_to
+from vipflow.operations.audit import remember_change
 from vipflow.operations.installation import Installation
 from vipflow.operations.team import Changed
 from vipflow.operations.who import OPERATOR, Who
@@ -93,6 +94,7 @@ def add_reseller(
             settings=text,
             created_at=now,
         )
+        remember_change(connection, row.id, by, "reseller.add", f"reseller/{key}", {}, _told(row), now)
     return Changed(f"reseller/{key}", {}, _told(row), by)
 
 
@@ -138,6 +140,8 @@ def change_reseller(
         )
         _check(installation, changed.name, changed.policy, changed.language, changed.zone, kept, now)
         change_tenant(connection, changed)
+        what, by = f"reseller/{who.key}", who.as_actor.name
+        remember_change(connection, who.tenant, by, "reseller.set", what, _told(row), _told(changed), now)
     return Changed(f"reseller/{who.key}", _told(row), _told(changed), who.as_actor.name)
 
 

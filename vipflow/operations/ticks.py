@@ -13,11 +13,16 @@ import msgspec
 from sqlalchemy import Connection
 
 from vipflow.delivery.outbox import Delivery
+from vipflow.errors import Busy
+from vipflow.operations.audit import seal_now
 from vipflow.operations.installation import Installation
 from vipflow.store import outgoing, waiting, work
 
 JUST_NOW = timedelta(minutes=10)
 """No transaction runs for longer: what was received before has been seen by everybody."""
+SEALED_EVERY = timedelta(seconds=50)
+"""A row that just missed a seal has the next within the minute that we promise."""
+SOON = timedelta(seconds=5)
 
 
 class Ticked(msgspec.Struct, frozen=True):
@@ -74,6 +79,19 @@ def tick_delivery(installation: Installation, delivery: Delivery) -> Ticked:
         if not report.claimed and not report.superseded:
             break
     return Ticked(done, faults, next_at)
+
+
+def tick_seal(installation: Installation) -> Ticked:
+    """Seals what history and the audit have gained. Raises SealFault where the key, the file of seals or the database
+    is not as the last seal left it: then somebody has to look.
+    """
+    with installation.database.read() as connection:
+        now = installation.engine.read_now(connection)
+    try:
+        sealed = seal_now(installation)
+    except Busy:
+        return Ticked(0, 0, now + SOON)
+    return Ticked(sealed.rows + sealed.acts, 0, now + (SOON if sealed.busy else SEALED_EVERY))
 
 
 def _look(installation: Installation, next_of: Callable[[Connection], datetime | None]) -> tuple[bool, datetime | None]:
