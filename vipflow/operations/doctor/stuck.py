@@ -44,8 +44,8 @@ def mails(patient: Patient) -> Iterator[Finding]:
         told = counted(suppressed, "address", most=MOST, plural="addresses")
         get, them = do(suppressed, "gets", "get"), do(suppressed, "it", "them")
         says = f"{told} {get} no more mail, since mail to {them} came back for good."
-        remedy = "Ask the customer for another address; what was not sent is held."
-        yield note("suppressed", says, remedy, "vipflow mail list --state held")
+        remedy = "Ask for another address, and enter it. Where the old one works again, take it off the list."
+        yield note("suppressed", says, remedy, "vipflow mail suppressed", 'vipflow mail unsuppress <address> --reason "<why>"')
     if not in_hand.count and not total:
         yield ok("mails", "No mail lies in hand, held, uncertain or dead.")
 
