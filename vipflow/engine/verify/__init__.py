@@ -28,6 +28,7 @@ from vipflow.engine.verify.report import INVARIANTS, Checked, Finding, Findings,
 from vipflow.engine.verify.tables import Tables
 from vipflow.machine import Workflows
 from vipflow.store.database import Database
+from vipflow.store.holds import all_holds
 
 __all__ = ["INVARIANTS", "Checked", "Finding", "Progress", "Report", "verify"]
 
@@ -55,6 +56,7 @@ def verify(
         findings.not_run("I6", "timers due and unfired: no instant was given at which all was idle")
     ground = Ground(workflows, trade, findings, now, idle_at)
     with database.read() as connection:
+        ground.held = {(hold.tenant, hold.subject) for hold in all_holds(connection) if not hold.mail_only}
         tables = Tables(connection, findings)
         damaged = tables.check_integrity() > 0
         try:
