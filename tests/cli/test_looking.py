@@ -15,7 +15,7 @@ def incident(cli: Cli, elan: str) -> str:
         "3", "purchase_authorization.add", "customers/k-1/authorizations/PO-80", "2024-04-20T08:00:00Z", lines=LINES
     )
     assert cli("event", "post", "-", stdin=json_lines(added).encode()).code == 0
-    return str(cli("incident", "list", "--json").json["items"][0]["id"])
+    return str(cli("incident", "list", "--each", "--json").json["items"][0]["id"])
 
 
 @pytest.fixture

@@ -90,6 +90,9 @@ class IncidentEntry(msgspec.Struct, frozen=True):
     opened_at: datetime
     closed_at: datetime | None
     closed_by: str | None
+    outcome: str | None = None
+    """Of one that is closed: retried, dismissed, or resolved by itself."""
+    remark: str | None = None
 
 
 class MessageEntry(msgspec.Struct, frozen=True):
@@ -235,7 +238,7 @@ def _incident(row: Any) -> IncidentEntry:
     says = msgspec.json.decode(row.says)
     return IncidentEntry(
         row.id, row.kind, Text(says["fr"], says["en"]), says.get("event", ""), row.subject, row.case_ref, row.cause,
-        row.opened_at, row.closed_at, row.closed_by,
+        row.opened_at, row.closed_at, row.closed_by, row.outcome, row.remark,
     )  # fmt: skip
 
 

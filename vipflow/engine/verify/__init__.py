@@ -30,6 +30,7 @@ from vipflow.engine.verify.seals import SealsAsWritten, check_acts, check_seals
 from vipflow.engine.verify.tables import Tables
 from vipflow.machine import Workflows
 from vipflow.store.database import Database
+from vipflow.store.holds import all_holds
 
 __all__ = ["INVARIANTS", "AuditReport", "Checked", "Finding", "Progress", "Report", "verify", "verify_audit"]
 
@@ -62,6 +63,7 @@ def verify(
     ground = Ground(workflows, trade, findings, now, idle_at)
     written = SealsAsWritten(seals, findings)
     with database.read() as connection:
+        ground.held = {(hold.tenant, hold.subject) for hold in all_holds(connection) if not hold.mail_only}
         tables = Tables(connection, findings)
         damaged = tables.check_integrity() > 0
         try:

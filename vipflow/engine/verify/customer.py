@@ -50,6 +50,11 @@ class Ground:
     policies: dict[str, Policy] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
     """Policies that cannot be had, each with why."""
+    held: set[tuple[int | None, str | None]] = field(default_factory=set)
+    """Tenant and subject of each hold in force that stops timers: what they stop is not late."""
+
+    def holds(self, tenant: int, subject: str) -> bool:
+        return not self.held.isdisjoint({(None, None), (tenant, None), (tenant, subject)})
 
 
 class Customer:
@@ -230,6 +235,8 @@ class Customer:
             problem = f"it is armed, and a {case.workflow} in state {case.state!r} has no such timer"
             self._note("I6", record, problem, remedy)
         idle_at = self.ground.idle_at
+        if self.ground.holds(self.row.tenant, self.row.ref):
+            idle_at = None
         if idle_at is not None and timer.wake_at is not None and max(timer.wake_at, timer.due_at) <= idle_at:
             self._note(
                 "I6",
