@@ -127,9 +127,14 @@ def pause_after_copy(copies: int) -> timedelta:
     return min(timedelta(minutes=30 * 4 ** min(copies - 1, 3)), timedelta(days=1))
 
 
-def incident_row(tenant: Tenant, row: Any, kind: Trouble, problem: str, now: datetime) -> tuple[Any, ...]:
-    """What a person is told of a mail, once for each time that it comes to this; a row for `outgoing.OPEN_INCIDENT`."""
-    cause = f"message:{row.key}/{kind.removeprefix('mail_')}/{now:%Y-%m-%dT%H:%M:%SZ}"
+def incident_row(
+    tenant: Tenant, row: Any, kind: Trouble, problem: str, now: datetime, *, once: str | None = None
+) -> tuple[Any, ...]:
+    """What a person is told of a mail; a row for `outgoing.OPEN_INCIDENT`. Once for each time that it comes to this, or
+    for each `once`.
+    """
+    which = once if once is not None else f"{now:%Y-%m-%dT%H:%M:%SZ}"
+    cause = f"message:{row.key}/{kind.removeprefix('mail_')}/{which}"
     words = {"template": row.template, "case": row.case_ref, "problem": problem}
     said = _SAYS[kind]
     says = {"event": f"message.{row.template}", "fr": said.fr.format(**words), "en": said.en.format(**words)}
