@@ -6,7 +6,8 @@
 | I2 | cases, and the customer's opening, against its history folded |
 | I3 | inbox and history, one against the other |
 | I4 | timers, messages and names against what history implies |
-| I5, I7 | what each message says of itself |
+| I5 | what each message says of itself, and the bytes kept of it |
+| I7 | messages, the incidents of those that were given up, and the audit |
 | I6 | history rows that timers caused, and armed timers |
 | I8 | the chain of each customer's history, the audit's, and the seals over both |
 | I9 | every row that names a customer or a case |
@@ -71,6 +72,8 @@ def verify(
             tables.check_events()
             tables.check_names()
             tables.check_bytes()
+            tables.check_digests()
+            tables.check_acts()
             tables.check_walls()
             check_acts(connection, findings)
             check_seals(connection, findings, written)
