@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from vipflow.delivery.outbox import Delivery
 from vipflow.operations.installation import Installation
-from vipflow.store import outgoing, waiting, work
+from vipflow.store import catchup, outgoing, waiting, work
 
 JUST_NOW = timedelta(minutes=10)
 """No transaction runs for longer: what was received before has been seen by everybody."""
@@ -29,8 +29,12 @@ class Ticked(msgspec.Struct, frozen=True):
 
 
 def tick_timers(installation: Installation) -> Ticked:
-    """Fires every timer that is due."""
+    """Fires every timer that is due. While a grace lasts (see `catchup`) none, and says when it is over."""
     done = faults = 0
+    with installation.database.read() as connection:
+        grace = catchup.grace_until(connection, installation.engine.read_now(connection))
+    if grace is not None:
+        return Ticked(0, 0, grace)
     is_due, next_at = _look(installation, work.next_wake)
     while is_due:
         report = installation.engine.sweep()
