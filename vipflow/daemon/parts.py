@@ -23,6 +23,18 @@ MAILS_PATIENCE = 900.0
 
 
 @dataclass(frozen=True)
+class Own:
+    """What parts need to know of their daemon."""
+
+    ident: str
+    """Its name, as the table of daemons has it: no two bear the same."""
+    goes_on: Callable[[], bool]
+    """False once it is asked to stop."""
+    refused: Callable[[int], None]
+    """Told how many writes were refused because a lease was over."""
+
+
+@dataclass(frozen=True)
 class Parts:
     """`before`: done in this order, each awaited, before any tick; they are told what the daemon found."""
 
@@ -31,13 +43,13 @@ class Parts:
     before: tuple[Callable[[Before], Awaitable[None]], ...] = ()
 
 
-def parts_of(installation: Installation, go_on: Callable[[], bool]) -> Parts:
-    """The parts that an installation asks for. `go_on`: False once the daemon is asked to stop."""
+def parts_of(installation: Installation, own: Own) -> Parts:
+    """The parts that an installation asks for."""
     transport = make_transport(installation.settings)
     mail = installation.settings.mail
     delivery = Delivery(installation.engine, installation.templates, transport, mail.domain)
     ticks = (
-        Tick("timers", in_thread(tick_timers, installation, go_on), wakes=("delivery",)),
+        Tick("timers", in_thread(tick_timers, installation, own.goes_on), wakes=("delivery",)),
         Tick("parked", in_thread(tick_parked, installation), wakes=("timers", "delivery")),
         Tick("delivery", in_thread(tick_delivery, installation, delivery), patience=MAILS_PATIENCE),
         Tick("seal", in_thread(tick_seal, installation), woken=False),

@@ -20,7 +20,7 @@ from vipflow.config import Settings
 from vipflow.daemon.aiming import Aim
 from vipflow.daemon.beating import EVERY, VERSION, ClockWatch, Heart
 from vipflow.daemon.logs import log_of
-from vipflow.daemon.parts import in_thread, parts_of
+from vipflow.daemon.parts import Own, in_thread, parts_of
 from vipflow.daemon.sole import Sole
 from vipflow.daemon.supervising import keep_alive
 from vipflow.daemon.telling import Fortunes, Numbers
@@ -38,8 +38,10 @@ from vipflow.store.waking import heard
 
 log = log_of("daemon")
 
-PUT_DOWN = 7.0
+PUT_DOWN = 6.0
 """Seconds that work in hand has to end in, once a daemon is asked to stop: all of it takes less than ten."""
+LAST_WORD = 1.0
+"""Seconds that what did not has to write down how far it came."""
 SAME_WISH = 0.5
 """Seconds within which a second signal is the first one once more: Ctrl-C may come from a terminal and its wrapper."""
 ANSWER = 3.0
@@ -88,7 +90,7 @@ class Daemon:
         self.fortunes = Fortunes(self.numbers)
         self.aim = Aim(installation.engine)
         self.heart = Heart(installation.engine, self._details)
-        self.parts = parts_of(installation, self.goes_on)
+        self.parts = parts_of(installation, Own(self.heart.ident, self.goes_on, self._refused))
         self.web = Web(make_app(self, self._web_fault), listening)
         own = (
             Tick("heartbeat", in_thread(self._beat), at_least_every=EVERY, woken=False),
@@ -175,9 +177,10 @@ class Daemon:
             waiting.append(self.ticks.stop())
         tasks = [asyncio.create_task(each) for each in waiting]
         _, left = await asyncio.wait(tasks, timeout=PUT_DOWN)
-        if left:
-            running = [tick.name for tick, _ in self.ticks.running()] if self.ticks is not None else []
-            log.warning("work_left_in_hand", ticks=running, seconds=PUT_DOWN)
+        if left and self.ticks is not None:
+            log.warning("work_left_in_hand", ticks=[tick.name for tick, _ in self.ticks.running()], seconds=PUT_DOWN)
+            self.ticks.cancel()
+            await asyncio.wait(left, timeout=LAST_WORD)
         for task in tasks:
             if task.done() and task.exception() is not None:
                 log.error("closing_failed", exc_info=task.exception())
@@ -218,6 +221,11 @@ class Daemon:
     def _wake(self) -> None:
         if self.ticks is not None:
             self.ticks.wake()
+
+    def _refused(self, count: int) -> None:
+        if count:
+            self.numbers.refuse(count)
+            log.warning("write_refused", tick="delivery", writes=count, problem="its lease was over")
 
     def _restarted(self, part: str) -> None:
         self.numbers.restarts.labels(part).inc()
