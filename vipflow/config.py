@@ -313,7 +313,8 @@ def _content(file: Path, how: str) -> dict[str, Any]:
         raise ConfigError(str(file), f"it cannot be read: {wrong.strerror}") from wrong
 
 
-def _sections() -> dict[str, type[Section]]:
+def sections() -> dict[str, type[Section]]:
+    """Every table of the file, by its name."""
     return {
         name: field.annotation
         for name, field in Settings.model_fields.items()
@@ -325,7 +326,7 @@ def _variables() -> dict[str, tuple[str, str]]:
     """Every variable that is a setting, with its section and key."""
     return {
         f"{PREFIX}{section}__{key}".upper(): (section, key)
-        for section, model in _sections().items()
+        for section, model in sections().items()
         for key in model.model_fields
     }
 
@@ -339,7 +340,7 @@ def _unknown_variables() -> Iterator[str]:
 
 
 def _told(wrong: ValidationError) -> Iterator[str]:
-    sections = _sections()
+    tables = sections()
     for error in wrong.errors(include_url=False):
         section, *rest = (str(part) for part in error["loc"])
         key = ".".join([section, *rest])
@@ -348,11 +349,11 @@ def _told(wrong: ValidationError) -> Iterator[str]:
         if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             if variable in os.environ:
                 continue  # `_unknown_variables` has told of it
-            valid = list(sections[section].model_fields) if rest and section in sections else list(sections)
+            valid = list(tables[section].model_fields) if rest and section in tables else list(tables)
             what = "setting" if rest else "section"
             near = did_you_mean(rest[-1] if rest else section, valid)
             yield f"there is no {what} {key}{near or '; there are ' + ', '.join(valid)}"
-        elif error["type"] in ("model_type", "model_attributes_type") and section in sections:
+        elif error["type"] in ("model_type", "model_attributes_type") and section in tables:
             yield f"{section}{_shown(error['input'])}{where}: it is a table; write [{section}] and its settings below"
         else:
             value = "" if _is_secret(section, rest) else _shown(error["input"])
@@ -360,7 +361,7 @@ def _told(wrong: ValidationError) -> Iterator[str]:
 
 
 def _is_secret(section: str, rest: Sequence[str]) -> bool:
-    field = _sections()[section].model_fields.get(rest[0]) if rest and section in _sections() else None
+    field = sections()[section].model_fields.get(rest[0]) if rest and section in sections() else None
     return field is not None and "Secret" in str(field.annotation)
 
 
@@ -394,11 +395,11 @@ def _right(kind: str, message: str, context: Mapping[str, Any]) -> str:
         case "tuple_type":
             return 'write one path or a list of them, each in "quotes"'
         case "greater_than_equal":
-            return f"write {context['ge']:,} or more"
+            return f"write {context['ge']:,g} or more"
         case "greater_than":
-            return f"write more than {context['gt']:,}"
+            return f"write more than {context['gt']:,g}"
         case "less_than_equal":
-            return f"write {context['le']:,} or less"
+            return f"write {context['le']:,g} or less"
         case "int_type" | "int_parsing" | "int_from_float":
             return "write a whole number"
         case "float_type" | "float_parsing" | "finite_number":

@@ -1,11 +1,13 @@
 """What the doctor says of settings, files, mails and permissions."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
+from tests.delivery.smtp_servers import Certificates, RealServer
 from tests.doctor.conftest import Place
 from vipflow.config import shipped
 from vipflow.operations.doctor import Limits
@@ -145,6 +147,82 @@ def test_offline_the_mail_server_is_left_alone(place: Place) -> None:
     seen = place.doctor("--mail", "--offline")
     assert seen.code == 0
     assert "mail.north-licences.net:587" in seen.one("server", "not checked")["says"]
+
+
+# --- the mail server -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("tls"))
+
+
+def _smtp(place: Place, port: int, certificates: Certificates, password: str = "p") -> None:
+    (place.folder / "smtp-password").write_text(password)
+    (place.folder / "smtp-password").chmod(0o600)
+    place.configure(
+        '[mail]\ntransport = "smtp"\ndomain = "north-licences.net"\n'
+        f'[smtp]\nhost = "localhost"\nport = {port}\nca_file = "{certificates.ca_file}"\n'
+        'username = "u"\npassword_file = "smtp-password"\ntimeout = 5\n'
+    )
+
+
+def test_a_mail_server_that_takes_us_is_well(place: Place, certificates: Certificates) -> None:
+    with RealServer(tls=certificates.server(), users={"u": "p"}) as server:
+        _smtp(place, server.port, certificates)
+        seen = place.doctor("--mail")
+        assert server.taken == [], "nothing is sent"
+    assert seen.code == 0
+    assert f"localhost:{server.port} takes our mails (TLS 1" in seen.one("server", "ok")["says"]
+    assert "logged in" in seen.one("server", "ok")["says"]
+    assert not seen.found("transport")
+
+
+def test_a_wrong_password_is_an_error_with_the_servers_words(place: Place, certificates: Certificates) -> None:
+    with RealServer(tls=certificates.server(), users={"u": "p"}) as server:
+        _smtp(place, server.port, certificates, "wrong")
+        seen = place.doctor("--mail")
+    assert seen.code == 1
+    finding = seen.one("server", "error")
+    assert "takes no mail of ours (auth): 535" in finding["says"]
+    assert finding["remedy"] == "Check smtp.username and the password."
+    assert "wrong" not in seen.out
+
+
+def test_a_certificate_of_somebody_else_is_an_error(place: Place, certificates: Certificates, tmp_path: Path) -> None:
+    (tmp_path / "others").mkdir()
+    with RealServer(tls=Certificates(tmp_path / "others").server(), users={"u": "p"}) as server:
+        _smtp(place, server.port, certificates)
+        seen = place.doctor("--mail")
+    assert seen.code == 1
+    assert "(tls)" in seen.one("server", "error")["says"]
+
+
+def test_a_certificate_that_ends_within_a_month_is_a_warning(place: Place, certificates: Certificates) -> None:
+    ends = place.now + timedelta(days=20, hours=1)
+    with RealServer(tls=certificates.server(not_after=ends), users={"u": "p"}) as server:
+        _smtp(place, server.port, certificates)
+        seen = place.doctor("--mail")
+    assert seen.code == 0
+    finding = seen.one("certificate", "warning")
+    assert "expires in 20 days" in finding["says"]
+    assert "issued by trustme" in finding["remedy"]
+
+
+def test_a_mail_server_that_is_not_there_is_an_error(place: Place, certificates: Certificates) -> None:
+    _smtp(place, 1, certificates)
+    seen = place.doctor("--mail")
+    assert seen.code == 1
+    assert "(connect)" in seen.one("server", "error")["says"]
+    assert seen.one("server", "error")["run"] == ["vipflow doctor --mail"]
+
+
+def test_a_password_that_cannot_be_read_is_an_error(place: Place, certificates: Certificates) -> None:
+    _smtp(place, 1, certificates)
+    (place.folder / "smtp-password").unlink()
+    seen = place.doctor("--mail")
+    assert seen.code == 1
+    assert "there is no such file" in seen.one("password", "error")["says"]
 
 
 # --- permissions ---------------------------------------------------------------------------------------------------

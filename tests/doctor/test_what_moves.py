@@ -12,11 +12,13 @@ from sqlalchemy import update
 
 from tests.doctor.conftest import Place
 from vipflow.clock import HostClock
+from vipflow.engine.sealfile import SealPlace
+from vipflow.engine.seals import seal
 from vipflow.operations.doctor import Limits
+from vipflow.store.audit import Act, remember_acts
 from vipflow.store.meta import set_meta
 from vipflow.store.outgoing import LEASE
 from vipflow.store.tables import (
-    audit,
     cases,
     crashes,
     history,
@@ -33,6 +35,7 @@ from vipflow.store.tables import (
 )
 from vipflow.store.types import instant_text
 
+RELEASE = 'vipflow release H-1 --reason "<why>"'
 OURS = version("vipflow")
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -195,7 +198,7 @@ def test_mails_in_trouble_are_told_by_state_each_with_its_way_out(place: Place) 
     assert seen.one("dead", "warning")["says"].startswith("2 mails will not be sent")
     assert seen.one("dead", "warning")["run"] == ["vipflow mail list --state dead", "vipflow mail retry <key>"]
     assert seen.one("uncertain", "warning")["says"].startswith("1 mail may have arrived or not")
-    assert seen.one("held", "warning")["run"][1] == "vipflow mail release <key>"
+    assert seen.one("held", "warning")["run"][1] == 'vipflow mail release <key> --reason "<why>"'
 
 
 def test_an_address_that_gets_no_more_mail_is_a_note(place: Place) -> None:
@@ -245,7 +248,7 @@ def test_more_than_a_thousand_are_not_counted_to_the_end(place: Place) -> None:
 def test_a_customer_in_hand_at_a_crash_is_told(place: Place, count: int, status: str) -> None:
     place.write(crashes, subject="C-0000-0001", crashes=count, last_at=place.now)
     finding = place.doctor("--only", "stuck").one("crashed", status)
-    assert "C-0000-0001 of north" in finding["says"]
+    assert finding["says"].startswith("1 customer or event in hand when a process crashed, C-0000-0001 of north")
     assert ("left alone" in finding["says"]) == (count == 3)
     assert finding["run"][-1] == "vipflow history C-0000-0001 --reseller north"
 
@@ -260,10 +263,15 @@ def test_without_a_hold_nothing_is_held(place: Place) -> None:
 @pytest.mark.parametrize(
     ("values", "name", "says", "run"),
     [
-        ({}, "forgotten", "Everything is held since ", "vipflow release H-1"),
-        ({"subject": "C-0000-0001"}, "forgotten", "C-0000-0001 of north is held since ", "vipflow release H-1"),
-        ({"mail_only": True}, "forgotten", "Mail of everybody is held since ", "vipflow release H-1"),
-        ({}, "past its end", "though the hold should have ended at ", "vipflow release H-1"),
+        ({}, "forgotten", "Everything is held since ", RELEASE),
+        (
+            {"subject": "C-0000-0001"},
+            "forgotten",
+            "C-0000-0001 of north is held since ",
+            RELEASE,
+        ),
+        ({"mail_only": True}, "forgotten", "Mail of everybody is held since ", RELEASE),
+        ({}, "past its end", "though the hold should have ended at ", RELEASE),
         ({"kind": "backlog", "mail_only": True}, "approval", "as many mails are late", "vipflow catchup approve"),
         ({"kind": "clock", "mail_only": True}, "approval", "as the clock jumped", "vipflow catchup approve"),
     ],
@@ -292,25 +300,13 @@ def test_a_hold_of_today_or_with_an_end_is_nobodys_worry(place: Place) -> None:
 # --- seals ---------------------------------------------------------------------------------------------------------
 
 
-def _seal(place: Place, upto: int, **span: float) -> None:
-    place.write(
-        seals,
-        number=3,
-        made_at=place.ago(**span),
-        history_to=upto,
-        history_rows=upto,
-        audit_to=0,
-        digest="d",
-        previous="p",
-        mac="m",
-    )
-
-
-def _key(place: Place, mode: int = 0o600) -> None:
-    (place.folder / "var").mkdir(exist_ok=True)
-    key = place.folder / "var" / "audit.key"
-    key.write_text("secret")
-    key.chmod(mode)
+def _sealed(place: Place, **span: float) -> SealPlace:
+    """One step of history, sealed so long ago."""
+    where = SealPlace(place.folder / "var" / "audit.key", place.folder / "var" / "audit-seals.jsonl")
+    where.key.parent.mkdir(exist_ok=True)
+    place.write(history, cause="c-1", recorded_at=place.ago(**span))
+    assert seal(place.database, where, lambda _: place.ago(**span)).seal
+    return where
 
 
 def test_before_the_first_daemon_nothing_is_sealed_and_that_is_a_note(place: Place) -> None:
@@ -320,54 +316,77 @@ def test_before_the_first_daemon_nothing_is_sealed_and_that_is_a_note(place: Pla
     finding = seen.one("sealed", "note")
     assert finding["says"].startswith("1 step of history is not sealed")
     assert "audit.key" in finding["remedy"]
+    assert not (place.folder / "var").exists(), "a doctor makes no key"
+
+
+def test_a_history_that_is_sealed_is_well(place: Place) -> None:
+    _sealed(place, minutes=1)
+    seen = place.doctor("--only", "audit")
+    assert seen.one("sealed", "ok")["says"] == "Everything is sealed."
+    assert "1 seal made with it" in seen.one("key", "ok")["says"]
 
 
 def test_seals_that_fall_behind_a_living_daemon_are_an_error(place: Place) -> None:
-    _key(place)
-    _seal(place, 0, minutes=9)
-    place.write(history, recorded_at=place.ago(minutes=8))
-    place.write(
-        audit, position=1, at=place.now, actor_kind="staff", actor="a", act="x", target="t", details="{}", hash=""
-    )
+    _sealed(place, minutes=9)
+    place.write(history, sequence=2, cause="c-2", recorded_at=place.ago(minutes=8))
+    with place.database.write() as connection:
+        remember_acts(connection, [Act(place.tenant, "staff", "ada", "mail.retry", "m")], place.now)
     place.daemon_lives()
     seen = place.doctor("--only", "audit")
     assert seen.code == 1
     finding = seen.one("sealed", "error")
     assert finding["says"].startswith("1 step of history and 1 act are not sealed, the first for 8 minutes")
-    assert "vipflow audit verify" in finding["run"]
+    assert "vipflow audit seal" in finding["run"]
 
 
 def test_what_is_written_within_minutes_waits_for_the_next_seal(place: Place) -> None:
-    _key(place)
-    _seal(place, 0, minutes=1)
-    place.write(history, recorded_at=place.ago(seconds=30))
+    _sealed(place, minutes=1)
+    place.write(history, sequence=2, cause="c-2", recorded_at=place.ago(seconds=30))
     place.daemon_lives()
     assert place.doctor("--only", "audit").one("sealed", "ok")["says"] == "1 step of history waits for the next seal."
 
 
 def test_unsealed_steps_without_a_daemon_are_a_warning(place: Place) -> None:
-    _key(place)
-    _seal(place, 0, days=2)
-    place.write(history)
-    assert place.doctor("--only", "audit").one("sealed", "warning")["run"] == ["vipflow serve"]
+    _sealed(place, days=2)
+    place.write(history, sequence=2, cause="c-2")
+    finding = place.doctor("--only", "audit").one("sealed", "warning")
+    assert "no daemon runs" in finding["says"]
+    assert finding["run"] == ["vipflow serve"]
 
 
-def test_a_key_that_is_gone_is_an_error(place: Place) -> None:
-    _seal(place, 0, days=2)
+def test_a_key_that_is_gone_or_not_the_one_is_an_error(place: Place) -> None:
+    where = _sealed(place, days=2)
+    kept = where.key.read_bytes()
+    where.key.unlink()
     seen = place.doctor("--only", "audit")
     assert seen.code == 1
     finding = seen.one("key", "error")
-    assert "with which seals 1 to 3 were made" in finding["says"]
-    assert "Bring it back" in finding["remedy"]
+    assert finding["says"].startswith("No seal can be made. The key ")
+    assert "from your backup" in finding["remedy"]
+    where.key.write_bytes(kept[::-1].strip() + b"\n")
+    where.key.chmod(0o600)
+    assert place.doctor("--only", "audit").code == 1
 
 
-def test_a_key_that_others_read_is_a_warning(place: Place) -> None:
-    _key(place, 0o644)
-    finding = place.doctor("--only", "audit").one("key", "warning")
-    assert "(0644)" in finding["says"]
-    assert finding["run"] == [f"chmod 600 {place.folder / 'var' / 'audit.key'}"]
-    _key(place)
-    assert place.doctor("--only", "audit").one("key", "ok")
+def test_a_key_that_others_read_is_an_error_since_it_proves_nothing(place: Place) -> None:
+    where = _sealed(place, minutes=1)
+    where.key.chmod(0o644)
+    seen = place.doctor("--only", "audit")
+    assert seen.code == 1
+    finding = seen.one("key", "error")
+    assert "others may read it" in finding["says"]
+    assert "chmod 600" in finding["remedy"].lower()
+
+
+def test_a_restored_backup_is_told_with_how_to_go_on(place: Place) -> None:
+    _sealed(place, days=2)
+    with place.database.write() as connection:
+        connection.execute(seals.delete())
+    seen = place.doctor("--only", "audit")
+    assert seen.code == 1
+    finding = seen.one("key", "error")
+    assert "a backup was restored" in finding["says"]
+    assert "vipflow audit restored" in finding["remedy"]
 
 
 # --- clocks --------------------------------------------------------------------------------------------------------

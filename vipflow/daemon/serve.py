@@ -20,7 +20,7 @@ from vipflow.config import Settings
 from vipflow.daemon.aiming import Aim
 from vipflow.daemon.beating import EVERY, VERSION, ClockWatch, Heart
 from vipflow.daemon.logs import log_of
-from vipflow.daemon.parts import Own, in_thread, parts_of
+from vipflow.daemon.parts import in_thread, parts_of
 from vipflow.daemon.sole import Sole
 from vipflow.daemon.supervising import keep_alive
 from vipflow.daemon.telling import Fortunes, Numbers
@@ -90,7 +90,7 @@ class Daemon:
         self.fortunes = Fortunes(self.numbers)
         self.aim = Aim(installation.engine)
         self.heart = Heart(installation.engine, self._details)
-        self.parts = parts_of(installation, Own(self.heart.ident, self.goes_on, self._refused))
+        self.parts = parts_of(installation, self.heart.ident, self.goes_on, self._write_refused)
         self.web = Web(make_app(self, self._web_fault), listening)
         own = (
             Tick("heartbeat", in_thread(self._beat), at_least_every=EVERY, woken=False),
@@ -161,6 +161,7 @@ class Daemon:
         for task in background:
             task.cancel()
         ended = await self._put_down()
+        self.parts.close()
         with contextlib.suppress(Exception):
             await asyncio.wait_for(asyncio.to_thread(self._leave), 1.0)
         self.web.stop()
@@ -188,6 +189,7 @@ class Daemon:
 
     def _leave(self) -> None:
         story.stand(self.installation.clock, self.installation.database)
+        self.parts.after_beat()
         self.heart.leave()
 
     def _signalled(self, number: int) -> None:
@@ -222,17 +224,19 @@ class Daemon:
         if self.ticks is not None:
             self.ticks.wake()
 
-    def _refused(self, count: int) -> None:
-        if count:
-            self.numbers.refuse(count)
-            log.warning("write_refused", tick="delivery", writes=count, problem="its lease was over")
-
     def _restarted(self, part: str) -> None:
         self.numbers.restarts.labels(part).inc()
 
     def _beat(self) -> Ticked:
         self.aim.measure()
-        return self.heart.beat()
+        self.parts.before_beat()
+        ticked = self.heart.beat()
+        self.parts.after_beat()
+        return ticked
+
+    def _write_refused(self, count: int) -> None:
+        self.numbers.refuse(count)
+        log.warning("write_refused", tick="delivery", mails=count)
 
     def _details(self) -> dict[str, Any]:
         """What `vipflow daemon list` shows of it."""

@@ -132,7 +132,7 @@ def build_mail(
         return _EOL.join(lines).encode("ascii") + _EOL.encode() + text
     # "=_" stands in no quoted-printable text, so no part can hold the boundary (RFC 2045, 6.7).
     boundary = f"=_{hashlib.sha256(message_id.encode()).hexdigest()[:32]}"
-    lines += [f'Content-Type: multipart/alternative; boundary="{boundary}"', "", ""]
+    lines += ["Content-Type: multipart/alternative;", f' boundary="{boundary}"', "", ""]
     parts = b"".join(
         f"--{boundary}{_EOL}".encode() + part + _EOL.encode() for part in (text, _part("html", rendered.html))
     )

@@ -16,7 +16,7 @@ import css_inline
 from markupsafe import Markup, escape
 
 DEFAULT_COLOUR = "#2f5d8a"
-WHITE, BLACK = "#ffffff", "#16181d"
+WHITE, BLACK = "#ffffff", "#000000"
 PAPER, NIGHT = "#ffffff", "#1c1f24"
 """What mails are written on, in a light and in a dark window: as in `layout.html`."""
 READABLE = 4.5  # WCAG 2.2, 1.4.3: the contrast of text against what it stands on

@@ -144,8 +144,10 @@ class _Typing(Extension):
                     markings.fact()
                 data = token.type == "data"
                 yield Token(line, token.type, markings.feed(token.value, setting)) if data else token
+                line += token.value.count("\n") if data else 0
             markings.end()
         except MarkupProblem as problem:
+            line += problem.line
             raise jinja2.TemplateSyntaxError(str(problem), line, stream.name, stream.filename) from problem
 
 

@@ -16,11 +16,17 @@ NEVER = frozenset({"script", "link", "base", "iframe", "frame", "object", "embed
 LAYOUT_ONLY = frozenset({"html", "head", "body", "style", "meta", "title"})
 
 _TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)|<!(?!--)")
+_OPENS = re.compile(r"<(?=[A-Za-z/!])")
+_TURNS = re.compile("[\"'>]")
 _HANDLER = re.compile(r"\son[a-z]+\s*=", re.IGNORECASE)
 
 
 class MarkupProblem(ValueError):
-    """Raised for HTML that no mail can hold; the message says why."""
+    """Raised for HTML that no mail can hold; the message says why. `line`: so many lines below the piece's first."""
+
+    def __init__(self, problem: str, line: int = 0) -> None:
+        super().__init__(problem)
+        self.line = line
 
 
 class Markings:
@@ -39,12 +45,15 @@ class Markings:
         out: list[str] = []
         at = 0
         while at < len(data):
-            if self.place == "text":
-                at = self._text(data, at, setting, out)
-            elif self.place == "tag":
-                at = self._tag(data, at, out)
-            else:
-                at = self._until(data, at, out)
+            try:
+                if self.place == "text":
+                    at = self._text(data, at, setting, out)
+                elif self.place == "tag":
+                    at = self._tag(data, at, out)
+                else:
+                    at = self._until(data, at, out)
+            except MarkupProblem as problem:
+                raise MarkupProblem(str(problem), data.count("\n", 0, at)) from None
         return "".join(out)
 
     def fact(self) -> None:
@@ -58,11 +67,10 @@ class Markings:
             raise MarkupProblem(f"the file ends inside a {'tag' if self.place == 'quotes' else self.place}; close it")
 
     def _text(self, data: str, at: int, setting: Callable[[str], str], out: list[str]) -> int:
-        found = re.compile(r"<(?=[A-Za-z/!])").search(data, at)
+        found = _OPENS.search(data, at)
         upto = found.start() if found else len(data)
         if upto > at:
             out.append(setting(data[at:upto]))
-        if found is None:
             return upto
         if data.startswith("<!--", upto):
             self.place = "comment"
@@ -81,7 +89,7 @@ class Markings:
         return end
 
     def _tag(self, data: str, at: int, out: list[str]) -> int:
-        found = re.compile("[\"'>]").search(data, at)
+        found = _TURNS.search(data, at)
         upto = found.end() if found else len(data)
         if _HANDLER.search(data, max(0, at - 1), upto):
             raise MarkupProblem("a mail runs no scripts; remove the on… attribute")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from vipflow.store.holds import WAITS_FOR, Held
 from vipflow.workflow import Reason, Text
 
+AGAIN = "incident/"
+"""What an event waits for while somebody tries it again: this, and the incident's id."""
+
 
 def waits_for(held: Held) -> str:
     """What an event waits for that this hold keeps."""
@@ -14,6 +17,11 @@ def waits_for(held: Held) -> str:
 def is_a_hold(waiting_for: str | None) -> bool:
     """Whether what an event waits for is a hold's release."""
     return waiting_for is not None and waiting_for.startswith(WAITS_FOR)
+
+
+def was_kept(waiting_for: str | None) -> bool:
+    """Whether an event waited for us rather than for a case: then its wait for one begins now."""
+    return waiting_for is not None and waiting_for.startswith((WAITS_FOR, AGAIN))
 
 
 def on_hold(held: Held) -> Reason:

@@ -117,7 +117,7 @@ _release = Update(holds, key=["id"], set=["released_at", "released_by", "remark"
 
 
 def holds_over(connection: Connection, tenant: int, of_subjects: Sequence[str]) -> list[Held]:
-    """The holds in force that stop clock and events of the tenant, or of one of these subjects; the oldest first."""
+    """Holds in force that stop the clock and events of the tenant, or of one of these subjects; the oldest first."""
     asked = {"tenant": tenant, "subjects": list(of_subjects)}
     return [Held(*row) for row in connection.execute(_stopping, asked)]
 

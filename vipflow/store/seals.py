@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -68,7 +68,7 @@ def keep_seal(connection: Connection, seal: Seal) -> bool:
     return _KEEP.run(connection, [(number, datetime.fromisoformat(made_at), *rest)]) == 1
 
 
-def _seal(row: Row[Any]) -> Seal:
+def _seal(row: Sequence[Any]) -> Seal:
     number, made_at, *rest = row
     return Seal(number, made_at if isinstance(made_at, str) else instant_text(made_at), *rest)
 

@@ -6,37 +6,29 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from vipflow.engine.sealfile import SealPlace
+from vipflow.engine.seals import seal_state
 from vipflow.operations.doctor.findings import Finding, at, counted, do, error, lasting, note, ok, warning
 from vipflow.operations.doctor.patient import Patient
 from vipflow.store.health import MOST, acts_not_sealed, latest_seal, not_sealed
 
 
 def key(patient: Patient) -> Iterator[Finding]:
-    """The key outside the database, and the file that seals are written to."""
-    path, seals = patient.settings.audit.key, patient.settings.audit.seals
+    """Whether key, file and database fit together, so that the next seal can follow the last."""
+    where = patient.settings.audit
     with patient.rows() as connection:
-        seal = latest_seal(connection)
-    if path.exists():
-        yield from _private(path)
-    elif seal is not None:
-        says = f"The key {path} is gone, with which seals 1 to {seal.number:,} were made: none can be checked."
-        yield error("key", says, "Bring it back from where you keep its copy, or set audit.key.")
-    if (seals.exists() and not os.access(seals, os.W_OK)) or not may_be_made(seals):
-        says = f"Seals cannot be written to {seals}."
-        yield error(
-            "seals", says, "Let vipflow's user write there, or set audit.seals.", f"ls -ld {seals.parent} {seals}"
-        )
-
-
-def _private(path: Path) -> Iterator[Finding]:
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        says = f"The key {path} may be read by others ({mode:04o}): who has it can make seals that fit."
-        yield warning("key", says, "Make it yours alone.", f"chmod 600 {path}")
-    elif not os.access(path, os.R_OK):
-        yield error("key", f"The key {path} cannot be read by this user.", "Run vipflow as its owner.", f"ls -l {path}")
-    else:
-        yield ok("key", "The key of the seals is there, and private.")
+        began = latest_seal(connection) is not None or where.seals.exists()
+    if began:  # else there is nothing to fit, and everything to count
+        state = seal_state(patient.database, SealPlace(where.key, where.seals))
+        if state.problem is not None:
+            says = f"No seal can be made. {state.problem[:1].upper()}{state.problem[1:]}."
+            yield error("key", says, f"{str(state.remedy)[:1].upper()}{str(state.remedy)[1:]}.", "vipflow audit verify")
+        else:
+            yield ok("key", f"The key of the seals is there, and private; {counted(state.seals, 'seal')} made with it.")
+    if (where.seals.exists() and not os.access(where.seals, os.W_OK)) or not may_be_made(where.seals):
+        says = f"Seals cannot be written to {where.seals}."
+        remedy = "Let vipflow's user write there, or set audit.seals."
+        yield error("seals", says, remedy, f"ls -ld {where.seals.parent} {where.seals}")
 
 
 def may_be_made(path: Path) -> bool:
@@ -65,7 +57,7 @@ def sealed(patient: Patient) -> Iterator[Finding]:
     elif patient.alive and late is not None and late > limits.seal:
         says = f"{behind} {are} not sealed, the first for {lasting(late)}, though a daemon runs."
         remedy = "See what it reports of its seals; a change made meanwhile would not be found."
-        yield error("sealed", says, remedy, "vipflow audit verify", "journalctl -u vipflow -n 50")
+        yield error("sealed", says, remedy, "vipflow audit seal", "journalctl -u vipflow -n 50")
     elif not patient.alive and seal is not None:
         says = f"{behind} {are} not sealed; the last seal is of {at(seal.made_at)}, and no daemon runs."
         yield warning("sealed", says, "A daemon seals every minute.", "vipflow serve")

@@ -56,4 +56,4 @@ def _whose(row: HoldRow) -> str:
 
 
 def _release(row: HoldRow) -> str:
-    return f"vipflow release {row.id}"
+    return f'vipflow release {row.id} --reason "<why>"'

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 
-from vipflow.operations.doctor.findings import Finding, error, not_checked, note, ok, size, warning
-from vipflow.operations.doctor.patient import Patient
+from vipflow.config import ConfigError
+from vipflow.delivery.smtp_probe import ProbeReport, probe
+from vipflow.delivery.transports import smtp_password
+from vipflow.operations.doctor.findings import Finding, counted, error, not_checked, note, ok, size, warning
+from vipflow.operations.doctor.patient import Limits, Patient
 
 _NOBODYS = ("invalid", "example", "test", "localhost")  # RFC 2606: nobody can answer there
 _EXAMPLES = ("example.com", "example.net", "example.org")
 _SHOWN = 20
+_PATIENCE = 10.0  # seconds for an answer, whatever delivery would wait
 
 
 def transport(patient: Patient) -> Iterator[Finding]:
@@ -42,7 +48,31 @@ def _server(patient: Patient) -> Iterator[Finding]:
     if patient.offline:
         yield not_checked("server", f"{where} was not asked, as you wish (--offline)", "Leave --offline out.")
         return
-    yield ok("server", where)
+    try:
+        password = smtp_password(smtp, str(patient.settings.file))
+    except ConfigError as wrong:
+        yield error("password", f"{wrong}.", "Put it right: without it no mail leaves.")
+        return
+    asked = smtp.model_copy(update={"timeout": min(smtp.timeout, _PATIENCE)})
+    yield from judge_probe(asyncio.run(probe(asked, password, patient.host_clock.now())), patient.limits)
+
+
+def judge_probe(report: ProbeReport, limits: Limits) -> Iterator[Finding]:
+    """What a look at the mail server says; nothing was sent."""
+    where = f"{report.host}:{report.port}"
+    if not report.ok:
+        says = f"The mail server {where} takes no mail of ours ({report.failed_at}): {report.says}."
+        yield error("server", says, f"{report.remedy[:1].upper()}{report.remedy[1:]}.", "vipflow doctor --mail")
+        return
+    how = [
+        f"{report.tls}, certificate of {report.certificate}" if report.tls else "not encrypted",
+        "logged in" if report.logged_in else "no login asked",
+    ]
+    yield ok("server", f"The mail server {where} takes our mails ({'; '.join(how)}).")
+    days = report.expires_in_days
+    if days is not None and timedelta(days=days) < limits.certificate:
+        says = f"The certificate of {where} expires in {counted(days, 'day')}: from then on no mail leaves."
+        yield warning("certificate", says, f"Its operator has to renew it; it was issued by {report.issuer}.")
 
 
 def domain(patient: Patient) -> Iterator[Finding]:

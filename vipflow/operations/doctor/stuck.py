@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from vipflow.operations.doctor.findings import Finding, at, counted, do, lasting, note, ok, warning
@@ -10,6 +11,7 @@ from vipflow.store import health
 from vipflow.store.health import MOST
 from vipflow.store.outgoing import LEASE
 
+_REFERENCE = re.compile(r"[A-Z]{1,2}-[0-9A-Z]{4}-[0-9A-Z]{4}")
 _CRASHES = 3  # from then on a subject is left alone (PROMISES 12)
 
 
@@ -35,14 +37,17 @@ def mails(patient: Patient) -> Iterator[Finding]:
         count = min(trouble.get(state, 0), MOST)
         if count:
             says = f"{counted(count, 'mail')}{about} {_what_of_it(state, count)}."
-            run = (f"vipflow mail list --state {state}", f"vipflow mail {act} <key>")
+            why = ' --reason "<why>"' if act == "release" else ""
+            run = (f"vipflow mail list --state {state}", f"vipflow mail {act} <key>{why}")
             yield warning(state, says, remedy, *run)
     if suppressed:
         told = counted(suppressed, "address", most=MOST, plural="addresses")
         get, them = do(suppressed, "gets", "get"), do(suppressed, "it", "them")
         says = f"{told} {get} no more mail, since mail to {them} came back for good."
-        remedy = "Ask the customer for another address; what was not sent is held."
-        yield note("suppressed", says, remedy, "vipflow mail list --state held")
+        remedy = "Ask for another address, and enter it. Where the old one works again, take it off the list."
+        yield note(
+            "suppressed", says, remedy, "vipflow mail suppressed", 'vipflow mail unsuppress <address> --reason "<why>"'
+        )
     if not in_hand.count and not total:
         yield ok("mails", "No mail lies in hand, held, uncertain or dead.")
 
@@ -93,11 +98,13 @@ def crashed(patient: Patient) -> Iterator[Finding]:
     if not rows:
         return
     reseller, subject, crashes = rows[0]
-    told = f"{counted(len(rows), 'customer', most=MOST)} {do(len(rows), 'was', 'were')}"
+    told = f"{counted(len(rows), 'customer or event', most=MOST, plural='customers or events')}"
     stopped = sum(row[2] >= _CRASHES for row in rows)
     says = f"{told} in hand when a process crashed, {subject} of {reseller} {counted(crashes, 'time')}"
     if stopped:
-        says += f"; {stopped:,} of them {'is' if stopped == 1 else 'are'} left alone since"
-    remedy = "Read what the log says of the crash, mend its cause, then retry."
-    run = ("vipflow incident list --kind quarantined", f"vipflow history {subject} --reseller {reseller}")
+        says += f"; {stopped:,} of them {do(stopped, 'is', 'are')} left alone since"
+    remedy = "Read what the log says of the crash, mend its cause, then retry the incident."
+    run = [f"vipflow incident list --reseller {reseller}"]
+    if _REFERENCE.fullmatch(subject):  # else an event, by its cause
+        run.append(f"vipflow history {subject} --reseller {reseller}")
     yield (warning if stopped else note)("crashed", f"{says}.", remedy, *run)
