@@ -57,7 +57,7 @@ def test_staff_read_why_they_cannot_act(cli: Cli, elan: str) -> None:
 
 def test_everything_and_a_reseller_are_held_and_all_is_released(cli: Cli, elan: str) -> None:
     preview = cli("hold", "everything", "--mail-only", *WHY, "--dry-run")
-    assert preview.out.startswith("The mails of everything would be put on hold until released.\n  It stops 1 customer")
+    assert preview.out.startswith("All mail would be put on hold until released.\n  It stops 1 customer")
     assert cli("hold", "list").out == "Nothing is on hold.\n"
     assert cli("hold", "everything", *WHY, "--json").json["outcome"] == "made"
     assert cli("hold", "reseller", "nord", "--mail-only", *WHY).code == 0
@@ -96,7 +96,7 @@ def test_of_several_resellers_one_is_held_alone_and_everything_by_no_team(
 ) -> None:
     add_reseller("sud", zoe="admin")
     assert cli("hold", "everything", *WHY, "--reseller", "sud", "--as", "zoe@sud.example").code == 3
-    assert "reseller sud is on hold" in cli("hold", "reseller", "sud", *WHY).out.replace("Reseller", "reseller")
+    assert "The reseller sud is on hold" in cli("hold", "reseller", "sud", *WHY).out
     assert cli("hold", "list", "--reseller", "nord").out == "Nothing is on hold.\n"
     assert "reseller sud" in cli("hold", "list").out
 
