@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import filecmp
 import io
 import subprocess
@@ -33,6 +34,10 @@ from vipflow.store.tables import history, inbox, messages, subjects
 from vipflow.store.tenants import all_tenants, team_members
 
 pytestmark = pytest.mark.xdist_group("year")
+
+
+OF_ONE_DATABASE = {"position", "body", "salt", "digest", "hash", "head"}
+"""Columns that differ between two that tell the same year: salts are drawn, and the hashes stand on them."""
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +159,8 @@ def test_ticks_do_nothing_more_and_say_when_to_call_again(year):
     installation = year.installation
     mail = installation.settings.mail
     delivery = Delivery(installation.engine, installation.templates, FileTransport(mail.folder), mail.domain)
-    for ticked in (tick_timers(installation), tick_parked(installation), tick_delivery(installation, delivery)):
+    sent = asyncio.run(tick_delivery(installation, delivery))
+    for ticked in (tick_timers(installation), tick_parked(installation), sent):
         assert (ticked.done, ticked.faults) == (0, 0)
         assert ticked.next_at is None or ticked.next_at > installation.clock.now()
     assert tick_timers(installation).next_at is not None
@@ -204,7 +210,11 @@ def test_the_same_year_on_postgresql_leaves_the_same_histories(year, postgres_se
             (subjects, ("tenant", "ref")),
             (inbox, ("tenant", "source", "event_id")),
         ):
-            columns = [column for column in table.columns if column.name not in ("position", "body")]
+            columns = [
+                column
+                for column in table.columns
+                if column.name not in ("position", "body", "salt", "digest", "hash", "head")
+            ]
             ours, theirs = (
                 sorted(map(tuple, rows(each, select(*(table.c[key] for key in keys), *columns))), key=lambda r: r[:3])
                 for each in (year.installation, installation)

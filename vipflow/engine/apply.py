@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from vipflow.engine.in_hand import InHand
 from vipflow.engine.pause import collection_paused
 from vipflow.engine.quarantine import CRASHES_AT_MOST, Suspected, given_up_after_crashes
 from vipflow.engine.tenants import Tenants
-from vipflow.engine.writing import Answered, write_batch, write_timer_faults
+from vipflow.engine.writing import Answered, soonest, write_batch, write_timer_faults
 from vipflow.errors import BadInput, Busy, Conflict, NotFound, VipflowError
 from vipflow.machine import Workflows
 from vipflow.policy import Policy
@@ -31,6 +31,7 @@ from vipflow.store.crashes import all_crashes, clear_crashes, crashes_with
 from vipflow.store.database import Database, DatabaseUnusable
 from vipflow.store.holds import WAITS_FOR, Held, kept_by
 from vipflow.store.meta import database_now, remember_now
+from vipflow.store.waking import Bell
 from vipflow.workflow import REPORT, REQUEST, Reason, Text
 
 Answer = Verdict | VipflowError
@@ -73,6 +74,9 @@ class Engine:
         self.trade = trade
         self.clock = clock if clock is not None else HostClock()
         self._tenants = Tenants(trade)
+        self._bell = Bell()
+        self.heard: Callable[[Batch], None] = lambda _: None
+        """Told of each batch of events or timers once it is on disk: for whoever counts."""
         self._policies: dict[str, Policy] = {}
         self._stored: set[str] = set()
 
@@ -373,9 +377,14 @@ class Engine:
         batch.settle_names()
         new = {id_: batch.policies[id_].to_json() for id_ in pinned - self._stored}
         write_batch(batch, answered, new)
+        if self.database.dialect == "postgresql":  # SQLite's daemons look for themselves
+            batch.rang = self._bell.ring(batch.connection, soonest(batch), batch.now)
 
     def _committed(self, batch: Batch) -> None:
         """What may be remembered of a batch once it is on disk."""
+        if batch.rang:
+            self._bell.rang()
+        self.heard(batch)
         self._policies.update(batch.policies)
         self._stored |= {w.seen[ref].policy for w in batch.works.values() if w.steps for ref in w.seen}
 

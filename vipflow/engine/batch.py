@@ -63,6 +63,8 @@ class Work:
     faults: list[TimerFault] = field(default_factory=list)
     seen: dict[str, Case] = field(default_factory=dict)
     """Every case of the subject as it is now, settled ones included."""
+    head: str = ""
+    """The hash of its last history row: of the stored one, then of the last that is written."""
     missing: str | None = None
     """The settled case that a decision asked for and that must be loaded first."""
     asked: int = 0
@@ -98,6 +100,8 @@ class Batch:
         """`collection/value` of everything that can be called since this batch, for events that wait for it."""
         self.strangers: list[tuple[str | None, Incident]] = []
         """Incidents of no subject."""
+        self.rang = False
+        """Whether daemons are told of it."""
         self.let_through: str | None = None
         """The id of a hold that does not count here: what it keeps is being applied."""
         self._holds: dict[str | None, Held | None] = {}
@@ -180,7 +184,7 @@ class Batch:
             if wake_at is None or wake_at > max(self.now, due_at):
                 sleeping.setdefault(subject_of[case_ref], set()).add((case_ref, name))
         self._load_policies({case.policy for of_subject in cases.values() for case in of_subject.values()})
-        for ref, sequence, tally in rows:
+        for ref, sequence, tally, head in rows:
             mine = cases[ref]
             self.works[ref] = Work(
                 self._view(ref, mine, sequence, _decode_tally(tally)),
@@ -189,6 +193,7 @@ class Batch:
                 errors.get(ref, {}),
                 sleeping.get(ref, set()),
                 seen=dict(mine),
+                head=head,
             )
 
     def new_subject(self, ref: str) -> Work:

@@ -27,7 +27,7 @@ _referenced = select(cases.c.ref, cases.c.subject, cases.c.workflow).where(
     cases.c.tenant == _tenant, any_of(cases.c.ref, "refs")
 )
 _subjects = (
-    select(subjects.c.ref, subjects.c.sequence, subjects.c.tally)
+    select(subjects.c.ref, subjects.c.sequence, subjects.c.tally, subjects.c.head)
     .where(subjects.c.tenant == _tenant, any_of(subjects.c.ref, "refs"))
     .order_by(subjects.c.ref)
 )
@@ -122,13 +122,13 @@ def referenced(connection: Connection, tenant: int, refs: Sequence[str]) -> Rows
 
 
 def lock_subjects(connection: Connection, tenant: int, refs: Sequence[str], *, skip_locked: bool = False) -> Rows:
-    """(ref, sequence, tally) of these subjects, locked in key order until the transaction ends."""
+    """(ref, sequence, tally, head) of these subjects, locked in key order until the transaction ends."""
     statement = _locked_if_free if skip_locked else _locked
     return connection.execute(statement, {"tenant": tenant, "refs": list(refs)}).all()
 
 
 def subjects_of(connection: Connection, tenant: int, refs: Sequence[str]) -> Rows:
-    """(ref, sequence, tally) of these subjects, not locked."""
+    """(ref, sequence, tally, head) of these subjects, not locked."""
     return connection.execute(_subjects, {"tenant": tenant, "refs": list(refs)}).all()
 
 

@@ -1,4 +1,4 @@
-"""One customer: what its history implies, held against what is stored of it (I1 to I7, I10)."""
+"""One customer: what its history implies, held against what is stored of it (I1 to I8, I10)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import msgspec
 from vipflow.case import CLOCK, Actor, Case, DueTimer, Tenant, View
 from vipflow.decide import next_timer
 from vipflow.engine.envelope import event_cause
+from vipflow.engine.verify.chains import check_chain
 from vipflow.engine.verify.fold import Story, Told, fold, has_facts
 from vipflow.engine.verify.report import Findings
 from vipflow.engine.writing import SUMMARY
@@ -75,6 +76,7 @@ class Customer:
         """Checks it all, and gives what its history implies."""
         self._count()
         self._check_sequence()
+        check_chain(self.what, self.row.head, self.history, self._note)
         story = fold(self.history, self.workflows, self._note)
         self.findings.count("I6", story.fired)
         live = self._check_cases(story)
@@ -96,6 +98,7 @@ class Customer:
             ("I5", len(self.messages)),
             ("I6", armed),
             ("I7", len(self.messages)),
+            ("I8", len(self.history)),
             ("I10", 1),
         ):
             self.findings.count(invariant, records)
@@ -276,6 +279,10 @@ class Customer:
             self._note("I5", record, f"its state {row.state!r} is none that a message can have")
         if row.copies > row.attempts:
             self._note("I5", record, f"{row.copies} copies left in {row.attempts} attempts")
+        if row.failures > row.attempts:
+            self._note("I5", record, f"it was put off {row.failures} times in {row.attempts} attempts")
+        if row.state in ("held", "dead", "uncertain") and not row.note:
+            self._note("I5", record, f"it is {row.state}, and nothing says why")
         if row.state == "sent":
             lacking = [what for what in ("sent_at", "content_hash", "message_id") if getattr(row, what) is None]
             if row.copies < 1:
@@ -283,18 +290,18 @@ class Customer:
             if lacking:
                 self._note("I5", record, f"it was sent, and has no {', '.join(lacking)}")
         elif row.state == "sending":
-            since = max(row.created_at, row.not_before)
+            since = row.claimed_at or max(row.created_at, row.not_before)
             if self.ground.now is not None and self.ground.now - since > LONGEST_SENDING:
                 self._note(
                     "I5",
                     record,
-                    f"it is still marked as being sent, and could leave since {_shown(since)}",
+                    f"it is still marked as being sent, since {_shown(since)}",
                     "a process stopped while sending: look whether it arrived, then send it again or discard it",
                 )
-        elif row.sent_at is not None and row.state not in ("uncertain", "dead"):
+        elif row.copies and row.state == "waiting" and not row.note:
+            self._note("I7", record, f"{row.copies} of it left already, and nothing says why it waits again")
+        if row.sent_at is not None and row.state != "sent":
             self._note("I7", record, f"it was sent at {_shown(row.sent_at)}, and is {row.state} again")
-        elif row.copies and row.state in ("waiting", "held"):
-            self._note("I7", record, f"{row.copies} of it left already, and it is {row.state} again")
 
     # --- the summary ----------------------------------------------------------------------------------------------
 
