@@ -28,6 +28,7 @@ from vipflow.daemon.ticks import Tick, Ticks
 from vipflow.daemon.web import Web, bound, url_of
 from vipflow.errors import VipflowError
 from vipflow.operations import story
+from vipflow.operations.crashes import crashes_noted
 from vipflow.operations.databases import open_existing, sqlite_file
 from vipflow.operations.installation import Installation, open_installation
 from vipflow.operations.ticks import Ticked
@@ -71,8 +72,16 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
         story.go_on(settings.clock, database)
         installation = open_installation(settings)
         opened.callback(installation.close)
+        crashed = opened.enter_context(crashes_noted(installation, _last_words))
+        if crashed:
+            log.warning("crashes_counted", records=len(crashed), most=max(crashed.values()))
         daemon = Daemon(installation, listening)
         return asyncio.run(daemon.run())
+
+
+def _last_words(words: str) -> None:
+    log.error("daemon_stuck", says=words)
+    sys.stderr.flush()
 
 
 def _only_one(settings: Settings, database: Database) -> Sole | None:
