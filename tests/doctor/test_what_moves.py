@@ -1,5 +1,6 @@
 """What the doctor says of the daemon, of what is stuck or held, of seals, clocks and resellers."""
 
+import fcntl
 import os
 import socket
 import threading
@@ -90,6 +91,21 @@ def test_a_daemon_of_another_release_is_to_be_started_anew(place: Place) -> None
     finding = place.doctor("--only", "daemon").one("version", "warning")
     assert f"runs vipflow 0.0.9, and this is {OURS}" in finding["says"]
     assert finding["run"] == ["systemctl restart vipflow"]
+
+
+@SQLITE
+def test_a_frozen_daemon_that_keeps_others_out_is_named_with_its_process(place: Place) -> None:
+    lock = place.file.with_name("vipflow.db.daemon")
+    lock.write_text('{"pid":4711,"url":"http://127.0.0.1:8470","since":"2026-03-01 09:00 UTC"}\n')
+    assert not place.doctor("--only", "daemon").found("frozen"), "nobody holds the lock"
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        seen = place.doctor("--only", "daemon")
+    assert seen.code == 1
+    finding = seen.one("frozen", "error")
+    assert finding["says"].startswith("A daemon (process 4711) has the database to itself and gives no sign of life")
+    assert finding["run"][-1] == "kill -9 4711"
+    assert not seen.found("running")
 
 
 def test_what_is_due_while_nothing_runs_is_an_error(place: Place) -> None:

@@ -12,6 +12,7 @@ from importlib.metadata import version
 
 from vipflow.operations.doctor.findings import Finding, at, counted, error, lasting, not_checked, note, ok, warning
 from vipflow.operations.doctor.patient import Patient
+from vipflow.store.database_settings import sole_daemon
 from vipflow.store.health import MOST, DaemonRow, Waiting, mails_overdue, timers_overdue
 
 _SERVE = "vipflow serve"
@@ -21,6 +22,14 @@ _SECONDS = 2.0  # to wait for an answer on this machine
 def running(patient: Patient) -> Iterator[Finding]:
     """Which daemons live, which went without a word, and whether they are of this release."""
     alive = patient.alive
+    sole = sole_daemon(patient.file) if patient.file is not None else None
+    if sole is not None and not alive:
+        who = f"process {sole}" if sole else "a process"
+        says = f"A daemon ({who}) has the database to itself and gives no sign of life: no other can start."
+        remedy = "It stands still, or it is only just starting. See, and end it if it stays so: nothing is lost."
+        look = f"ps -o pid,stat,etime,args -p {sole}" if sole else f"fuser -v {patient.file}.daemon"
+        run = [look, *([f"kill -9 {sole}"] if sole else [])]
+        yield error("frozen", says, remedy, *run)
     for row in patient.daemons:
         if row.stopped_at is None and row not in alive:
             says = f"The daemon {_where(row)} was last heard of at {at(row.beat_at)}, and never said that it stops."
@@ -33,6 +42,8 @@ def running(patient: Patient) -> Iterator[Finding]:
     if alive:
         longest = min(row.started_at for row in alive)
         yield ok("running", f"{counted(len(alive), 'daemon')} running, since {at(longest)}.")
+    elif sole is not None:
+        return
     elif patient.stands_still:
         yield ok("running", "No daemon runs; while the clock stands there is nothing for it to do.")
     else:

@@ -45,7 +45,8 @@ def mails(patient: Patient) -> Iterator[Finding]:
         get, them = do(suppressed, "gets", "get"), do(suppressed, "it", "them")
         says = f"{told} {get} no more mail, since mail to {them} came back for good."
         remedy = "Ask for another address, and enter it. Where the old one works again, take it off the list."
-        yield note("suppressed", says, remedy, "vipflow mail suppressed", 'vipflow mail unsuppress <address> --reason "<why>"')
+        again = 'vipflow mail unsuppress <address> --reason "<why>"'
+        yield note("suppressed", says, remedy, "vipflow mail suppressed", again)
     if not in_hand.count and not total:
         yield ok("mails", "No mail lies in hand, held, uncertain or dead.")
 
