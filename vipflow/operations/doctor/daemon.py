@@ -74,10 +74,10 @@ def punctual(patient: Patient) -> Iterator[Finding]:
     with patient.rows() as connection:
         timers = timers_overdue(connection, now - overdue)
         mails = mails_overdue(connection, now - (mail_overdue if patient.alive else overdue))
-    if not timers.count and not mails.count:
+    if not timers.number and not mails.number:
         yield ok("punctual", "Nothing is overdue.")
         return
-    told = " and ".join(_told(*each) for each in (("timer", timers), ("mail", mails)) if each[1].count)
+    told = " and ".join(_told(*each) for each in (("timer", timers), ("mail", mails)) if each[1].number)
     oldest = min(each.oldest for each in (timers, mails) if each.oldest is not None)
     says = f"{told} should have gone by now, the first since {at(oldest)} ({lasting(now - oldest)})"
     alive = patient.alive
@@ -100,7 +100,7 @@ def punctual(patient: Patient) -> Iterator[Finding]:
 
 
 def _told(what: str, waiting: Waiting) -> str:
-    return counted(waiting.count, what, most=MOST)
+    return counted(waiting.number, what, most=MOST)
 
 
 def answers(patient: Patient) -> Iterator[Finding]:

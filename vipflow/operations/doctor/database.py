@@ -263,8 +263,8 @@ def judge_server(server: PostgresServer, limits: Limits) -> Iterator[Finding]:
     if left < limits.connections:
         says = f"{counted(left, 'connection')} of {server.most_connections} are free; a daemon takes up to 20."
         remedy = "Raise max_connections (a restart of the server), or find who holds them."
-        run = "SELECT application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2;"
-        yield warning("connections", says, remedy, run)
+        who = "SELECT application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2;"
+        yield warning("connections", says, remedy, who)
     else:
         yield ok("connections", f"{server.connections} of {server.most_connections} connections are taken.")
     if not server.amcheck:
