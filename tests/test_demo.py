@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import filecmp
 import io
 import subprocess
@@ -158,7 +159,8 @@ def test_ticks_do_nothing_more_and_say_when_to_call_again(year):
     installation = year.installation
     mail = installation.settings.mail
     delivery = Delivery(installation.engine, installation.templates, FileTransport(mail.folder), mail.domain)
-    for ticked in (tick_timers(installation), tick_parked(installation), tick_delivery(installation, delivery)):
+    sent = asyncio.run(tick_delivery(installation, delivery))
+    for ticked in (tick_timers(installation), tick_parked(installation), sent):
         assert (ticked.done, ticked.faults) == (0, 0)
         assert ticked.next_at is None or ticked.next_at > installation.clock.now()
     assert tick_timers(installation).next_at is not None

@@ -103,6 +103,9 @@ class Trade(Protocol):
     def addressing(self, view: View, person: Person) -> Addressing | None:
         """The addresses of a message to `person`; None where nobody is left to write to."""
 
+    def wants_digest(self, tenant: Tenant, recipient: str) -> bool:
+        """Whether the person whose key that is gets one mail of all that is due, in place of many."""
+
     def restore_policy(self, body: str) -> Policy:
         """A policy as it was stored when it was pinned."""
 

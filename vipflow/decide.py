@@ -469,13 +469,29 @@ def still_true(machine: Machine, message: Message | Any, case: Case, view: View)
 
     `view` stands at the case. A mail whose workflow no longer declares it is not true any more.
     """
+    mail = declared_mail(machine, message)
+    if mail is None:
+        return False
+    if mail.while_ is not None:
+        return mail.while_(case.facts, view)
+    states = {s.id for s in (mail.on if isinstance(mail.on, tuple) else (mail.on,))}
+    return case.state in states
+
+
+def may_leave_at(machine: Machine, message: Message | Any, view: View) -> datetime:
+    """When a mail that is due may leave, asked just before it does: `view.now`, or later where its audience is not
+    written to at this hour. `view` stands at the case.
+    """
+    mail = declared_mail(machine, message)
+    return mail.to.when_due(view) if mail is not None and mail.to.when_due is not None else view.now
+
+
+def declared_mail(machine: Machine, message: Message | Any) -> Email | None:
+    """What the workflow says of a mail now; None where it says nothing of it any more."""
     for mail in machine.emails:
         if mail.template == message.template and mail.to.name == message.audience:
-            if mail.while_ is not None:
-                return mail.while_(case.facts, view)
-            states = {s.id for s in (mail.on if isinstance(mail.on, tuple) else (mail.on,))}
-            return case.state in states
-    return False
+            return mail
+    return None
 
 
 def superseded(waiting: Sequence[Any]) -> frozenset[str]:

@@ -220,11 +220,16 @@ class Person(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True)
 class Audience:
-    """A role that mails are written to: who fills it now, and when mail to it may leave."""
+    """A role that mails are written to: who fills it now, and when mail to it may leave.
+
+    `when_due` is asked once more in the moment of sending, of a mail whose `not_before` is over, perhaps for long: a
+    retry at night waits for the morning. Left out, it leaves at once.
+    """
 
     name: str
     person: Callable[[Any], Person | None]
     not_before: Callable[[Any], datetime]
+    when_due: Callable[[Any], datetime] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,69 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from email import message_from_bytes
-from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from tests.engine.worlds import World
-from vipflow.delivery.outbox import Delivery, DeliveryReport
-from vipflow.delivery.render import Templates
-from vipflow.delivery.transport import Parcel
-from vipflow.engine.plain import PlainTrade
-from vipflow.operations.installation import load_workflow_files
+from tests.delivery.library import SENT, Interrupted, Library, Postman, at_the
+from vipflow.delivery.outbox import DeliveryReport
+from vipflow.delivery.settling import MAYBE_LEFT
+from vipflow.delivery.transport import Outcome, Parcel
 from vipflow.store.database import Database
 from vipflow.store.outgoing import LEASE
 
-LIBRARY = Path(__file__).parents[2] / "examples" / "library"
-WORKFLOWS = load_workflow_files(LIBRARY / "workflows")
-
-
-class Interrupted(BaseException):
-    """The process is stopped in the middle of a round."""
-
-
-class Postman:
-    """Keeps what it is given; before each parcel it asks `first` whether something happens to it."""
-
-    def __init__(self) -> None:
-        self.delivered: list[Parcel] = []
-        self.first: Callable[[Parcel], None] = lambda parcel: None
-
-    def send(self, parcel: Parcel) -> None:
-        self.first(parcel)
-        self.delivered.append(parcel)
-
-
-class Library:
-    """A library that lends, and the mails to its readers."""
-
-    def __init__(self, database: Database) -> None:
-        self.world = World(database, WORKFLOWS, PlainTrade())
-        with database.write() as connection:
-            connection.execute(text("""UPDATE tenants SET settings = '{"sender":"desk@library.example"}'"""))
-        self.postman = Postman()
-        templates = Templates([LIBRARY / "email_templates"])
-        self.delivery = Delivery(self.world.engine, templates, self.postman, "library.example")
-
-    def lend(self, *titles: str) -> None:
-        for title in titles:
-            data = {"title": title, "reader": "Ann", "email": f"{title.lower()}@readers.example"}
-            self.world.applied("loan.lend", f"loans/{title}", data)
-
-    def after(self, **time: float) -> DeliveryReport:
-        self.world.advance_to(self.world.clock.now() + timedelta(**time))
-        return self.delivery.deliver()
-
-    def mails(self) -> list[Any]:
-        return [row for row in self.world.rows("messages") if row.state != "superseded"]
-
-    def states(self) -> list[str]:
-        return sorted(row.state for row in self.mails())
+PUT_OFF = Outcome("temporary", "recipients", "451 4.7.1 greylisted, come back later", 451)
+REFUSED = Outcome("permanent", "content", "554 5.7.1 we do not like this", 554)
+NO_ANSWER = Outcome("uncertain", "answer", "the line dropped")
+NOT_TRIED = Outcome("not_tried", "connect", "there was no time left to begin it")
 
 
 @pytest.fixture
@@ -72,143 +28,282 @@ def library(database: Database) -> Library:
     return Library(database)
 
 
-def break_at(number: int, fault: BaseException) -> Callable[[Parcel], None]:
-    """Raises `fault` at the `number`th parcel, once."""
-    seen: list[Parcel] = []
-
-    def first(parcel: Parcel) -> None:
-        seen.append(parcel)
-        if len(seen) == number:
-            raise fault
-
-    return first
-
-
 def test_a_mail_leaves_once_and_its_bytes_are_kept(library: Library) -> None:
     library.lend("Emma")
     assert library.after(days=20).sent == 1
-    assert library.delivery.deliver() == DeliveryReport()
+    assert library.deliver() == DeliveryReport()
 
     (parcel,) = library.postman.delivered
     (row,) = library.mails()
     assert (row.state, row.copies, row.attempts, bytes(row.body)) == ("sent", 1, 1, parcel.content)
+    assert (row.stage, row.daemon, row.failures) == ("answer", "library", 0)
     mail = message_from_bytes(parcel.content)
     assert mail["To"] == '"Ann" <emma@readers.example>'
     assert mail["Message-ID"] == parcel.message_id == row.message_id
+    assert (parcel.sender, parcel.recipients) == ("desk@library.example", ("emma@readers.example",))
+    assert library.clean()
 
 
-def test_a_mail_that_the_transport_does_not_take_leaves_later_and_is_the_same(library: Library) -> None:
+def test_a_mail_that_the_server_puts_off_leaves_later_and_is_the_same(library: Library) -> None:
     library.lend("Emma", "Persuasion", "Sanditon")
-    library.postman.first = break_at(2, OSError("no space left on device"))
+    library.postman.answers = at_the(2, PUT_OFF)
     report = library.after(days=20)
     assert (report.sent, report.failed) == (2, 1)
     assert library.states() == ["sent", "sent", "waiting"]
     (waiting,) = [row for row in library.mails() if row.state == "waiting"]
-    assert "no space left" in waiting.note
+    assert "put off at recipients: 451 4.7.1 greylisted" in waiting.note
     kept = bytes(waiting.body)
 
-    assert library.delivery.deliver().claimed == 0, "not at once"
+    assert library.deliver().claimed == 0, "not at once"
     assert library.after(minutes=5).sent == 1
     assert library.postman.delivered[-1].content == kept
     assert library.states() == ["sent"] * 3
+    assert library.clean()
 
 
-def test_however_often_the_transport_fails_the_others_are_marked(library: Library) -> None:
-    """The pause before the next try grows to six hours, and no farther."""
+def test_the_pause_grows_to_six_hours_and_after_five_days_the_mail_is_dead_and_shown(library: Library) -> None:
     library.lend("Emma", "Persuasion")
-    library.world.advance_to(library.world.clock.now() + timedelta(days=20))
-    with library.world.database.write() as connection:
-        connection.execute(text("UPDATE messages SET attempts = 60"))
-    library.postman.first = break_at(1, OSError("no space left on device"))
-    report = library.delivery.deliver()
-    assert (report.sent, report.failed) == (1, 1)
-    assert library.states() == ["sent", "waiting"]
-    (waiting,) = [row for row in library.mails() if row.state == "waiting"]
-    assert waiting.not_before == library.world.clock.now() + timedelta(hours=6)
+    library.pass_(days=20)
+    begun = library.world.clock.now()
+    library.postman.answers = lambda parcel: PUT_OFF if "emma" in parcel.recipients[0] else None
+    library.deliver()
+    pauses = []
+    while (emma := next(row for row in library.mails() if "emma" in row.person and row.attempts)).state == "waiting":
+        pauses.append(emma.not_before - library.world.clock.now())
+        library.world.move_to(emma.not_before)
+        library.deliver()
+    minutes = [1, 4, 16, 64, 256, 360]
+    assert pauses[:6] == [timedelta(minutes=each) for each in minutes]
+    assert set(pauses[6:]) == {timedelta(hours=6)}
+    assert timedelta(days=5) <= library.world.clock.now() - begun < timedelta(days=5, hours=6)
+    assert (emma.state, emma.copies) == ("dead", 0)
+    assert emma.failures == emma.attempts == len(pauses) + 1
+    assert library.world.incidents() == ["mail_dead"]
+    assert library.clean()
 
 
-def test_what_a_stopped_round_had_in_hand_leaves_when_its_lease_is_over(library: Library) -> None:
+def test_an_uncertain_mail_leaves_in_three_identical_copies_at_most_and_is_shown(library: Library) -> None:
+    library.lend("Emma")
+    library.postman.answers = lambda parcel: NO_ANSWER
+    assert library.after(days=20).uncertain == 1
+    for pause in (timedelta(minutes=30), timedelta(hours=2)):
+        (row,) = library.mails()
+        assert (row.state, row.not_before) == ("waiting", library.world.clock.now() + pause)
+        assert "a copy may have arrived" in row.note
+        library.world.move_to(row.not_before)
+        library.deliver()
+    (row,) = library.mails()
+    assert (row.state, row.copies, row.attempts) == ("uncertain", 3, 3)
+    copies = library.postman.delivered
+    assert len(copies) == 3
+    assert len({(copy.content, copy.message_id) for copy in copies}) == 1
+    assert library.world.incidents() == ["mail_uncertain"]
+    assert library.after(days=1).claimed == 0
+    assert library.clean()
+
+
+def test_a_refusal_after_a_copy_that_may_have_arrived_does_not_say_that_none_did(library: Library) -> None:
+    library.lend("Emma")
+    library.postman.answers = at_the(1, NO_ANSWER)
+    library.after(days=20)
+    library.postman.answers = lambda parcel: REFUSED
+    library.after(minutes=30)
+    (row,) = library.mails()
+    assert (row.state, row.copies, row.attempts) == ("dead", 1, 2)
+    assert row.note == "refused at content: 554 5.7.1 we do not like this; a copy may have arrived before"
+    assert library.clean()
+
+
+def test_what_was_not_tried_waits_as_before_and_was_no_attempt(library: Library) -> None:
+    library.lend("Emma")
+    library.postman.answers = at_the(1, NOT_TRIED)
+    report = library.after(days=20)
+    assert (report.not_tried, report.came_to_nothing) == (1, True)
+    (row,) = library.mails()
+    assert (row.state, row.attempts, row.failures, row.first_tried_at) == ("waiting", 0, 0, None)
+    assert row.not_before <= library.world.clock.now()
+    assert library.deliver().sent == 1
+    assert library.clean()
+
+
+def test_while_the_transport_rests_nothing_is_claimed_and_then_one_goes_ahead(library: Library) -> None:
     library.lend("Emma", "Persuasion", "Sanditon")
-    library.postman.first = break_at(2, Interrupted())
+    library.pass_(days=20)
+    library.postman.rests_until = library.world.clock.now() + timedelta(minutes=1)
+    report = library.deliver()
+    assert (report.claimed, report.paused_until) == (0, library.postman.rests_until)
+    assert library.states() == ["waiting"] * 3
+    assert {row.attempts for row in library.mails()} == {0}
+
+    library.world.move_to(library.postman.rests_until)
+    assert library.deliver().sent == 1
+    assert library.deliver().sent == 2
+    assert library.clean()
+
+
+def test_a_transport_that_breaks_its_word_leaves_uncertain_mails_and_says_so(library: Library) -> None:
+    library.lend("Emma")
+    library.postman.answers = at_the(1, RuntimeError("a fault of ours"))
+    with pytest.raises(RuntimeError):
+        library.after(days=20)
+    (row,) = library.mails()
+    assert (row.state, row.copies) == ("waiting", 1)
+    assert "a fault of ours" in row.note
+    assert library.clean()
+
+
+# --- hands that go -------------------------------------------------------------------------------------------------
+
+
+def test_what_a_dead_process_had_in_hand_leaves_when_its_lease_is_over(library: Library) -> None:
+    library.lend("Emma", "Persuasion", "Sanditon")
+    library.postman.answers = at_the(2, Interrupted())
     with pytest.raises(Interrupted):
         library.after(days=20)
-    assert library.states() == ["sending", "sending", "sent"], "what had left is marked"
+    assert library.states() == ["sending"] * 3
     kept = {row.key: bytes(row.body) for row in library.mails()}
 
+    library.postman.answers = lambda parcel: None
     assert library.after(minutes=1).claimed == 0, "whoever has them may still send them"
-    assert library.after(seconds=LEASE.total_seconds()).sent == 2
+    assert library.after(seconds=LEASE.total_seconds()).sent == 3
     assert library.states() == ["sent"] * 3
+    assert {row.copies for row in library.mails()} == {2}, "one of each may have left before"
     assert {parcel.key: parcel.content for parcel in library.postman.delivered} == kept
-    assert len(library.postman.delivered) == 3
+    assert library.clean()
+
+
+def test_a_mail_on_which_the_process_dies_each_time_leaves_three_copies_at_most(library: Library) -> None:
+    library.lend("Emma")
+    library.pass_(days=20)
+    library.postman.answers = at_the(1, Interrupted(), always=True)
+    for _ in range(3):
+        with pytest.raises(Interrupted):
+            library.deliver()
+        library.world.move_to(library.world.clock.now() + LEASE)
+    assert library.deliver().claimed == 0
+    (row,) = library.mails()
+    assert (row.state, row.copies, row.note) == ("uncertain", 3, MAYBE_LEFT)
+    assert library.world.incidents() == ["mail_uncertain"]
+    assert library.clean()
 
 
 def test_a_mail_of_which_a_copy_may_have_left_is_uncertain_once_it_need_not_leave(library: Library) -> None:
     library.lend("Emma")
-    library.postman.first = break_at(1, Interrupted())
+    library.postman.answers = at_the(1, Interrupted())
     with pytest.raises(Interrupted):
         library.after(days=20)
     assert library.states() == ["sending"]
     assert library.after(days=10).sent == 1, "a newer one of its ladder, after both its beats"
     assert library.states() == ["sent", "uncertain"]
+    assert library.clean()
 
 
-def test_who_lost_the_lease_marks_nothing(library: Library) -> None:
+def test_who_lost_the_lease_marks_nothing_and_it_is_counted(library: Library) -> None:
     library.lend("Emma")
-    other = Postman()
-    rival = Delivery(library.world.engine, library.delivery.templates, other, "library.example")
+    told: list[int] = []
+    rival = library.hand("rival", Postman())
+    library.delivery = library.hand("library", library.postman, told_refused=told.append)
 
-    def overslept(parcel: Parcel) -> None:
-        library.postman.first = lambda parcel: None
-        library.world.advance_to(library.world.clock.now() + LEASE)
-        assert rival.deliver().sent == 1
-        raise OSError("the line was cut")
+    class Overslept(Postman):
+        async def send(self, parcels: Sequence[Parcel], now: datetime) -> Sequence[Outcome]:
+            library.world.advance_to(library.world.clock.now() + LEASE)
+            assert (await rival.deliver()).sent == 1
+            return [PUT_OFF] * len(parcels)
 
-    library.postman.first = overslept
-    library.after(days=20)
-    assert library.states() == ["sent"]
+    library.delivery.transport = Overslept()
+    report = library.after(days=20)
+    assert (report.failed, report.refused, library.delivery.refused_writes, told) == (0, 1, 1, [1])
     (row,) = library.mails()
-    assert (row.copies, row.attempts) == (1, 2)
+    assert (row.state, row.copies, row.attempts, row.daemon) == ("sent", 2, 2, "rival")
     assert library.after(days=1).claimed == 0
+    assert library.clean()
+
+
+def test_a_parcel_says_until_when_it_may_begin(library: Library) -> None:
+    library.lend("Emma")
+    begun = asyncio.run(_monotonic())
+    library.after(days=20)
+    (parcel,) = library.postman.delivered
+    assert begun + 60 < parcel.until < begun + LEASE.total_seconds()
+
+
+async def _monotonic() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def test_a_tick_takes_up_what_a_stopped_round_had_in_hand(library: Library) -> None:
     library.lend("Emma")
-    library.postman.first = break_at(1, Interrupted())
+    library.postman.answers = at_the(1, Interrupted())
     with pytest.raises(Interrupted):
         library.after(days=20)
     taken_at = library.world.clock.now()
     assert library.delivery.next_leaving() == taken_at + LEASE
 
 
+def test_a_round_that_is_cancelled_marks_what_has_left(library: Library) -> None:
+    library.lend("Emma", "Persuasion")
+
+    class Stopping(Postman):
+        """Sends the first, and is then asked to stop: it says what became of both."""
+
+        async def send(self, parcels: Sequence[Parcel], now: datetime) -> Sequence[Outcome]:
+            self.delivered.append(parcels[0])
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return [SENT, NOT_TRIED]
+            raise AssertionError("nobody asked it to stop")
+
+    begun = asyncio.Event()
+    library.delivery.transport = Stopping()
+
+    async def stopped() -> None:
+        task = asyncio.create_task(library.delivery.deliver())
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    library.pass_(days=20)
+    asyncio.run(stopped())
+    assert library.states() == ["sent", "waiting"]
+    assert library.clean()
+
+
+# --- what cannot be written ----------------------------------------------------------------------------------------
+
+
 def test_a_mail_that_cannot_be_written_is_held_and_shown_and_the_others_leave(library: Library) -> None:
     library.lend("Emma", "Persuasion")
-    library.world.advance_to(library.world.clock.now() + timedelta(days=20))
+    library.pass_(days=20)
     with library.world.database.write() as connection:
         connection.execute(text("UPDATE messages SET context = '{}' WHERE person LIKE '%emma%'"))
-    report = library.delivery.deliver()
+    report = library.deliver()
     assert (report.sent, report.held) == (1, 1)
     assert library.states() == ["held", "sent"]
-    (incident,) = library.world.rows("incidents")
-    assert incident.kind == "mail_held"
+    assert library.world.incidents() == ["mail_held"]
+    assert library.clean()
 
 
 def test_a_reader_whose_record_cannot_be_read_keeps_no_other_from_getting_mail(library: Library) -> None:
     library.lend("Emma", "Persuasion", "Sanditon")
-    library.world.advance_to(library.world.clock.now() + timedelta(days=20))
+    library.pass_(days=20)
     with library.world.database.write() as connection:
         connection.execute(text("UPDATE cases SET facts = '{}' WHERE facts LIKE '%Emma%'"))
-    report = library.delivery.deliver()
+    report = library.deliver()
     assert (report.sent, report.held) == (2, 1)
-    assert library.delivery.deliver().claimed == 0
+    assert library.deliver().claimed == 0
 
 
 def test_of_a_ladder_only_the_newest_leaves_and_nothing_that_is_no_longer_true(library: Library) -> None:
     library.lend("Emma", "Persuasion")
-    library.world.advance_to(library.world.clock.now() + timedelta(days=40))
+    library.pass_(days=40)
     waiting = len(library.world.rows("messages"))
-    report = library.delivery.deliver()
+    report = library.deliver()
     assert waiting > 2
     assert (report.sent, report.superseded) == (2, waiting - 2)
     assert {
         message_from_bytes(parcel.content)["X-Vipflow-Message"].split(":")[2] for parcel in library.postman.delivered
     } == {"loan_overdue"}
+    assert library.clean()

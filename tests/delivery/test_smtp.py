@@ -158,6 +158,21 @@ def test_a_ca_file_that_is_none_is_named(certificates: Certificates, tmp_path: P
         assert says.startswith(f"tls: smtp.ca_file {tmp_path / file} cannot be used: {why}")
 
 
+def test_a_ca_file_mended_during_the_pause_counts_without_a_restart(certificates: Certificates, tmp_path: Path) -> None:
+    trusted = tmp_path / "ca.pem"
+    trusted.write_bytes(Certificates(tmp_path).ca_file.read_bytes())
+    with RealServer(tls=certificates.server()) as server:
+        settings = SmtpSettings(host="localhost", port=server.port, ca_file=trusted)
+
+        async def story(relay: SmtpTransport) -> None:
+            assert [each.kind for each in await relay.send([parcel()], NOW)] == ["not_tried"]
+            trusted.write_bytes(certificates.ca_file.read_bytes())
+            later = NOW + timedelta(minutes=1)
+            assert [each.kind for each in await relay.send([parcel()], later)] == ["sent"]
+
+        with_relay(SmtpTransport(settings), story)
+
+
 @pytest.mark.parametrize("real", [True, False], ids=["aiosmtpd", "scripted"])
 def test_a_refused_password_pauses_the_transport_and_stands_in_no_words(certificates: Certificates, real: bool) -> None:
     tls = certificates.server()
@@ -412,7 +427,7 @@ def test_a_hanging_server_holds_a_round_no_longer_than_its_first_mails() -> None
             began = asyncio.get_running_loop().time()
             outcomes = await relay.send([parcel(number) for number in range(100)], NOW)
             assert asyncio.get_running_loop().time() - began < 10 * SOON
-            assert Counter(each.kind for each in outcomes) == {"temporary": 4, "not_tried": 96}
+            assert Counter(each.kind for each in outcomes) == {"temporary": 5, "not_tried": 95}
             paused = relay.paused(NOW)
             assert paused is not None
             assert "mails in a row lost their line" in paused.says
@@ -503,6 +518,43 @@ def test_after_a_pause_one_mail_goes_ahead_of_the_others() -> None:
             assert paused.until - later < timedelta(seconds=35)
 
         with_relay(transport(server, connections=3), story)
+
+
+def test_a_lost_line_right_after_a_pause_is_a_pause_again_and_a_longer_one() -> None:
+    with ScriptedServer() as server:
+        server.at("mail", Say(530, "5.7.0 log in first"))
+        server.at("dot", Hang(), times=None)
+
+        async def story(relay: SmtpTransport) -> None:
+            mails = [parcel(number) for number in range(5)]
+            await relay.send(mails, NOW)
+            later = NOW + timedelta(minutes=1)
+            outcomes = await relay.send(mails, later)
+            assert [each.kind for each in outcomes] == ["uncertain"] + ["not_tried"] * 4
+            paused = relay.paused(later + timedelta(seconds=55))
+            assert paused is not None
+            assert paused.stage == "answer"
+            assert paused.since < NOW + timedelta(seconds=5)
+
+        with_relay(transport(server, timeout=SOON), story)
+
+
+def test_a_wrong_password_is_not_tried_over_all_sessions_at_once(certificates: Certificates) -> None:
+    with ScriptedServer(tls=certificates.server(), users=USERS) as server:
+        settings = SmtpSettings(
+            host=server.host,
+            port=server.port,
+            ca_file=certificates.ca_file,
+            username="vipflow",
+            password="wrong",  # type: ignore[arg-type]
+            connections=8,
+        )
+
+        async def story(relay: SmtpTransport) -> None:
+            await relay.send([parcel(number) for number in range(50)], NOW)
+
+        with_relay(SmtpTransport(settings, "wrong"), story)
+    assert len([each for each in server.commands if each.startswith("AUTH")]) == 1
 
 
 def test_a_mail_that_makes_the_server_hang_up_does_not_pause_the_others() -> None:
@@ -601,7 +653,7 @@ def test_cancelling_while_it_connects_opens_nothing_for_long() -> None:
 
         async def story(relay: SmtpTransport) -> None:
             sending = asyncio.create_task(relay.send([parcel(1), parcel(2)], NOW))
-            await asyncio.to_thread(server.wait_until, lambda: server.connections == 2)
+            await asyncio.to_thread(server.wait_until, lambda: server.connections == 1)
             sending.cancel()
             assert [each.kind for each in await sending] == ["not_tried", "not_tried"]
 

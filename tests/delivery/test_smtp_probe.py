@@ -22,9 +22,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 def probed(server: Server, secret: str | None = None, now: datetime = NOW, **settings: Any) -> ProbeReport:
-    found = asyncio.run(
-        probe(SmtpSettings(**({"host": server.host, "port": server.port, "timeout": 5} | settings)), secret, now)
-    )
+    chosen: dict[str, Any] = {"host": server.host, "port": server.port, "timeout": 5} | settings
+    found = asyncio.run(probe(SmtpSettings(**chosen), secret, now))
     assert server.taken == []
     return found
 

@@ -309,9 +309,33 @@ UPDATE timers SET case_ref = '@done' WHERE case_ref = '@ready';
 -- says: and is waiting again
 UPDATE messages SET state = 'waiting' WHERE state = 'sent';
 
--- I7 copied and held
--- says: 1 of it left already, and it is held again
-UPDATE messages SET state = 'held', sent_at = NULL WHERE state = 'sent';
+-- I7 sent and held
+-- says: it was sent at
+UPDATE messages SET state = 'held', note = 'why' WHERE state = 'sent';
+
+-- I7 copied and waiting for no reason
+-- says: nothing says why it waits again
+UPDATE messages SET state = 'waiting', sent_at = NULL WHERE state = 'sent';
+
+-- I7 discarded by nobody
+-- says: it is discarded, and nobody asked for it
+UPDATE messages SET state = 'discarded' WHERE state = 'waiting';
+
+-- I7 dead and waiting again
+-- says: it was dead, and is waiting again, and nobody asked for it
+INSERT INTO incidents (tenant, id, subject, case_ref, kind, cause, says, opened_at, fault) SELECT tenant, 'N-' || key, subject, case_ref, 'mail_dead', 'message:' || key || '/dead/2025-01-06T10:00:00Z', '{}', '2025-01-06T10:00:00.000000Z', '' FROM messages WHERE state = 'waiting';
+
+-- I5 held for no reason
+-- says: it is held, and nothing says why
+UPDATE messages SET state = 'held' WHERE state = 'waiting';
+
+-- I5 put off more often than tried
+-- says: it was put off 7 times in
+UPDATE messages SET failures = 7 WHERE state = 'waiting';
+
+-- I5 a digest that is not there
+-- says: which has no such bytes
+UPDATE messages SET digest = 'W-0:1:x:y' WHERE state = 'sent';
 
 -- I8 a row changed
 -- says: history 2: it, or its place in the chain, was changed after it was written

@@ -3,6 +3,7 @@
 import json
 import stat
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sqlalchemy import Connection, select, text, type_coerce
+from sqlalchemy import Connection, event, select, text, type_coerce
 from sqlalchemy.types import Text
 
-from tests.engine.worlds import START, World
+from tests.engine.worlds import START, World, counted_statements
 from vipflow.engine.sealfile import SealFault, SealPlace
 from vipflow.engine.seals import Sealed, begin_file_anew, seal, seal_state
 from vipflow.engine.verify import AuditReport, verify_audit
@@ -157,22 +158,27 @@ def test_a_second_sealer_on_the_same_machine_does_nothing(sealing: Sealing) -> N
         assert sealing.seal() == Sealed(None, busy=True)
 
 
-def test_another_machine_gets_the_seals_that_it_did_not_make(sealing: Sealing, tmp_path: Path) -> None:
-    there = SealPlace(tmp_path / "there" / "key", tmp_path / "there" / "seals")
+def test_another_machine_gets_the_seals_that_it_did_not_make(
+    sealing: Sealing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Sealing(sealing.world, SealPlace(tmp_path / "there" / "key", tmp_path / "there" / "seals"))
     with pytest.raises(SealFault, match="copy it from the machine that made them"):
-        seal(sealing.world.database, there, sealing.world.engine.read_now)
-    there.key.parent.mkdir(exist_ok=True)
-    there.key.write_text(sealing.place.key.read_text())
-    there.key.chmod(0o600)
-
-    made = seal(sealing.world.database, there, sealing.world.engine.read_now)
+        there.seal()
+    there.place.key.write_text(sealing.place.key.read_text())
+    there.place.key.chmod(0o600)
+    with monkeypatch.context() as over_there:
+        over_there.setattr("vipflow.engine.sealfile.THIS_MACHINE", "there")
+        made = there.seal()
 
     assert made.seal is not None
-    assert made.seal.number == 4
-    assert [json.loads(line)["number"] for line in there.file.read_text().splitlines()] == [1, 2, 3, 4]
-    assert any("1 seal" in each or "not in the file" in each for each in sealing.said())
-    assert sealing.seal() == Sealed(None)  # which writes it down here too
+    assert (made.seal.number, made.seal.made_by) == (4, "there")
+    assert [json.loads(line)["number"] for line in there.lines()] == [1, 2, 3, 4]
     assert sealing.said() == []
+    (why,) = sealing.verify().not_checked
+    assert why.startswith("the last 1 seal against the file of seals: other machines made them")
+    assert sealing.seal() == Sealed(None)  # which writes it down here
+    assert sealing.lines() == there.lines()
+    assert sealing.verify().not_checked == ()
 
 
 # --- a maker that is killed ----------------------------------------------------------------------------------------
@@ -571,16 +577,33 @@ def test_nothing_is_missed_while_two_write_and_one_seals(world: World, another: 
     assert (report.history, report.unsealed) == (2 * 80, 0)
 
 
-def test_a_row_not_committed_yet_is_waited_for(world: World, another: Any, tmp_path: Path) -> None:
+def test_a_row_of_an_earlier_position_that_is_committed_later_is_not_missed(
+    world: World, another: Any, tmp_path: Path
+) -> None:
     if world.database.dialect != "postgresql":
         return  # there is one writer
     sealing = Sealing(world, SealPlace(tmp_path / "key", tmp_path / "seals"))
-    world.member("Ann")
-    with another().database.write() as connection:
-        connection.execute(text("LOCK TABLE history IN ROW EXCLUSIVE MODE"))  # as one who is about to insert
-        with pytest.raises(Busy):
-            sealing.seal()
-    assert sealing.seal().rows == 2
+    world.member("Zoe")  # the policy is kept, so the two below do not wait for each other
+    slow = another()
+    wrote, may_commit = threading.Event(), threading.Event()
+
+    def hesitate(_: Connection) -> None:
+        wrote.set()
+        assert may_commit.wait(20)
+
+    event.listen(slow.database._writes, "commit", hesitate)
+    writer = threading.Thread(target=slow.member, args=("Ann",))
+    writer.start()
+    assert wrote.wait(20)
+    world.member("Bob")
+    with suppress(Busy):
+        sealing.seal()
+    may_commit.set()
+    writer.join()
+
+    assert sealing.seal().rows > 0
+    assert sealing.said() == []
+    assert sealing.verify().unsealed == 0
 
 
 def test_two_who_act_at_once_are_chained_one_behind_the_other(world: World, another: Any, tmp_path: Path) -> None:
@@ -611,3 +634,12 @@ def test_verify_beside_a_sealer_finds_nothing(sealing: Sealing) -> None:
         sealing.seal()
 
     assert sealing.verify(progress=meanwhile).findings == ()
+
+
+def test_acts_cost_the_same_statements_however_many_they_are(sealing: Sealing) -> None:
+    costs = []
+    for many in (1, 50):
+        with counted_statements(sealing.world.database) as counted:
+            sealing.act(*["mail.retry"] * many)
+        costs.append(len(counted))
+    assert costs[0] == costs[1]

@@ -102,9 +102,9 @@ def test_the_tick_seals_what_is_new_and_comes_back_within_the_minute(sealing: Wo
     assert first.next_at == sealing.clock.now() + SEALED_EVERY
     assert timedelta(minutes=1) > SEALED_EVERY
     assert tick_seal(sealing.installation).done == 0
-    assert audit.state_of_seals(sealing.installation).unsealed == 0
+    assert audit.seal_state(sealing.installation).unsealed == 0
     sealing.invite("Bleu SA")
-    assert audit.state_of_seals(sealing.installation).unsealed > 0
+    assert audit.seal_state(sealing.installation).unsealed > 0
     assert tick_seal(sealing.installation).done > 0
     assert audit.verify_audit(sealing.installation).ok
 

@@ -18,6 +18,13 @@ RoleOption = Annotated[
     str, typer.Option("--role", help="viewer, account_manager, support, operator or admin.", metavar="ROLE")
 ]
 
+MailsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mails", help="single: at once; daily: one mail each working morning. [single]", metavar="single|daily"
+    ),
+]
+
 
 def add_to(app: typer.Typer) -> None:
     team = group("team", "Say who works here, and in which role.")
@@ -38,12 +45,20 @@ def add(
         str | None, typer.Option("--language", help="Of mails to it: fr or en. [the reseller's]", metavar="CODE")
     ] = None,
     phone: Annotated[str | None, typer.Option("--phone", help="As mails give it.", metavar="NUMBER")] = None,
+    mails: MailsOption = None,
 ) -> None:
     """Adds a member, or takes one back who had left."""
     from vipflow.operations import team
 
     changed = team.add_member(
-        session.installation, session.who, email=email, name=name, role=role, language=language, phone=phone
+        session.installation,
+        session.who,
+        email=email,
+        name=name,
+        role=role,
+        language=language,
+        phone=phone,
+        mails=mails or "single",
     )
     show_changed(session, changed, f"{name} <{email}> is in the team as {role.replace('_', ' ')}")
 
@@ -61,6 +76,7 @@ def list_(
         "Role": lambda row: row.role.replace("_", " "),
         "Language": lambda row: row.language,
         "Phone": lambda row: row.phone,
+        "Mails": lambda row: row.mails,
         "Customers": lambda row: row.customers,
     }
     if all_:
@@ -90,11 +106,14 @@ def change(
     name: Annotated[str | None, typer.Option("--name", help="As mails sign it.", metavar="NAME")] = None,
     language: Annotated[str | None, typer.Option("--language", help="fr or en.", metavar="CODE")] = None,
     phone: Annotated[str | None, typer.Option("--phone", help="As mails give it.", metavar="NUMBER")] = None,
+    mails: MailsOption = None,
 ) -> None:
-    """Changes what mails say of a member, and in which language they are written to it."""
+    """Changes what mails say of a member, in which language it gets them, and how often."""
     from vipflow.operations.team import change_member
 
-    changed = change_member(session.installation, session.who, email, name=name, language=language, phone=phone)
+    changed = change_member(
+        session.installation, session.who, email, name=name, language=language, phone=phone, mails=mails
+    )
     show_changed(session, changed, f"{email} is changed")
 
 

@@ -1,337 +1,488 @@
-"""Delivery: what is written down leaves. A message is claimed, checked once more, rendered once, sent, and marked.
+"""Delivery: what is written down leaves. A round takes messages in hand, has their bytes made and kept, sends them, and
+puts them down.
 
-Claiming and marking are transactions of their own; rendering and sending happen between them, so a mail may leave
-twice if the process dies in between, but never silently not at all. The bytes are kept before they first leave: every
-copy is the same.
+Taking and putting down are transactions of their own, so a mail may leave twice if the process dies in between, but
+never silently not at all. The bytes are kept before they first leave: every copy is the same. Whoever lost its lease
+meanwhile changes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from email import message_from_bytes
 from email.utils import getaddresses, parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
-from msgspec.structs import replace
 
-from vipflow.case import Addressing, Case, Mailbox, Tenant, View
-from vipflow.decide import still_true, superseded
-from vipflow.delivery.eml import MESSAGE_HEADER, Address, MailError, build_mail, message_id
+from vipflow.case import Tenant
+from vipflow.delivery.bounces import refused_for_good, suppression_row, tell_subject
+from vipflow.delivery.claiming import Claimed, Claiming, Claims, headers_of, mails_of, recipients_of
+from vipflow.delivery.digest import DIGEST
+from vipflow.delivery.eml import MESSAGE_HEADER, message_id
+from vipflow.delivery.html import brand_of
+from vipflow.delivery.making import Job, JobItem, Made, Unmade
 from vipflow.delivery.render import Templates
-from vipflow.delivery.transport import Parcel, Transport
+from vipflow.delivery.settling import Becomes, Rules, after, incident_row
+from vipflow.delivery.transport import Outcome, Parcel, Transport
+from vipflow.delivery.workshop import Workshop
 from vipflow.engine import Engine
-from vipflow.engine.batch import Batch, Work, told
-from vipflow.errors import Busy
-from vipflow.references import reference
+from vipflow.engine.batch import told
+from vipflow.errors import VipflowError
 from vipflow.store import outgoing
-from vipflow.store.database import DatabaseUnusable
-from vipflow.workflow import Person
 
-MAYBE_LEFT = "whoever had it in hand is gone; a copy may have left"
+Answer = TypeVar("Answer")
 
-
-class Waiting(msgspec.Struct, frozen=True):
-    """A message as it waits: the names that `decide.still_true` and `decide.superseded` read, and its stored row."""
-
-    key: str
-    case: str
-    template: str
-    audience: str
-    ladder: str | None
-    row: Any
+MARGIN = timedelta(seconds=30)
+"""So long before its lease is over a hand begins no other mail."""
+NOT_TRIED = Outcome("not_tried", "connect", "delivery was stopped")
 
 
 class DeliveryReport(msgspec.Struct, frozen=True):
-    """What one round of delivery did."""
+    """What one round of delivery did, in messages."""
 
     sent: int = 0
     superseded: int = 0
     held: int = 0
     failed: int = 0
-    """Of these the transport took none; they are tried again."""
+    """Put off by the server; they are tried again."""
     claimed: int = 0
+    uncertain: int = 0
+    """Of these a copy may have arrived."""
+    dead: int = 0
+    postponed: int = 0
+    not_tried: int = 0
+    refused: int = 0
+    """Of these somebody else has the lease by now; nothing was written."""
+    paused_until: datetime | None = None
+    """The transport takes nothing before; so nothing was claimed."""
+    taken_back: int = 0
+    """Whoever had these in hand is gone: they wait again."""
+
+    @property
+    def came_to_nothing(self) -> bool:
+        """Whether to begin the next round at once would be to turn in circles."""
+        begun = self.claimed - self.not_tried
+        return not (begun or self.superseded or self.held or self.postponed or self.taken_back)
 
 
-class _Claimed(msgspec.Struct):
-    waiting: Waiting
-    tenant: Tenant
-    addressing: Addressing | None
+@dataclass
+class Mail:
+    """One mail in hand: the messages that it consists of, its lead first, and, once written, its parcel."""
+
+    messages: list[Claimed]
+    parcel: Parcel | None = None
+    digest: str = ""
+    problem: str | None = None
+    """Why it cannot be written."""
+
+    @property
+    def lead(self) -> Claimed:
+        return self.messages[0]
+
+    @property
+    def tenant(self) -> Tenant:
+        return self.lead.tenant
+
+
+@dataclass
+class Taken:
+    """What a round has in hand."""
+
+    claims: Claims = field(default_factory=Claims)
+    ready: list[Mail] = field(default_factory=list)
+    unwritable: list[Mail] = field(default_factory=list)
+
+    @property
+    def parcels(self) -> list[Parcel]:
+        return [mail.parcel for mail in self.ready if mail.parcel is not None]
 
 
 class Delivery:
-    """Sends what waits in the outbox of an engine's database."""
+    """Sends what waits in the outbox of an engine's database. One round at a time.
 
-    def __init__(self, engine: Engine, templates: Templates, transport: Transport, domain: str) -> None:
+    `daemon` names the hand; no two that run beside each other bear the same. `told_refused` hears how many writes of a
+    round were refused because the lease was over; `refused_writes` counts them all. Without a `workshop` of child
+    processes mails are written in this one.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        templates: Templates,
+        transport: Transport,
+        domain: str,
+        *,
+        daemon: str = "delivery",
+        rules: Rules | None = None,
+        workshop: Workshop | None = None,
+        told_refused: Callable[[int], None] = lambda count: None,
+    ) -> None:
         self.engine = engine
-        self.templates = templates
         self.transport = transport
         self.domain = domain
+        self.daemon = daemon
+        self.rules = rules if rules is not None else Rules()
+        self.workshop = workshop if workshop is not None else Workshop(templates, workers=0)
+        self.told_refused = told_refused
+        self.refused_writes = 0
+        self._claiming = Claiming(engine, daemon, self.rules)
+        self._careful = False
 
-    def deliver(self, *, most: int = 200) -> DeliveryReport:
-        """One round: at most `most` messages that may leave now, with the ladders they stand on. What is no longer
-        true, or was overtaken by a newer one, is superseded; what cannot be written is held, and shown; what cannot be
-        sent is tried again later. What an earlier round took in hand and never put down is taken up again.
+    async def deliver(self, *, most: int = 200) -> DeliveryReport:
+        """One round: at most `most` messages that may leave now, with the ladders and digests they belong to.
+
+        What is no longer true, or was overtaken by a newer one, is superseded; what cannot be written is held, and
+        shown; what cannot be sent is tried again later. While the transport is paused nothing is claimed, and
+        afterwards one mail goes ahead. Cancelled, it begins no further mail and still marks what became of the others.
         """
-        self._take_up_again(most)
-        claimed, overtaken, held = self._claim(most)
-        ready: list[tuple[_Claimed, Parcel, str]] = []
-        unwritable: list[tuple[_Claimed, str]] = []
-        for each in claimed:
+        now = self.engine.clock.now()
+        if paused := self.transport.paused(now):
+            self._careful = True
+            return DeliveryReport(paused_until=paused.until)
+        stopped = _Stopped()
+        taken = await stopped.to_the_end(asyncio.to_thread(self.take, most))
+        outcomes: Sequence[Outcome] = [NOT_TRIED] * len(taken.ready)
+        fault: Exception | None = None
+        if taken.ready and not stopped:
             try:
-                ready.append((each, *self._parcel(each)))
-            except Exception as fault:  # one bad record stops only itself
-                unwritable.append((each, told(fault)))
-        sent: list[_Claimed] = []
-        failed: list[tuple[_Claimed, str]] = []
-        try:
-            self._keep_bytes(ready)
-            parcels = [parcel for _, parcel, _ in ready]
-            outcomes = asyncio.run(self.transport.send(parcels, self.engine.clock.now())) if parcels else ()
-            for (each, _, _), outcome in zip(ready, outcomes, strict=True):
-                if outcome.kind == "sent":
-                    sent.append(each)
-                else:
-                    failed.append((each, outcome.says))
-        finally:  # whatever ends the round, what has left is marked
-            self._put_down(sent, failed, unwritable)
-        return DeliveryReport(len(sent), overtaken, held + len(unwritable), len(failed), len(claimed))
+                outcomes = await stopped.sending(self.transport.send(taken.parcels, now))
+            except asyncio.CancelledError:  # it said nothing any more
+                outcomes = [Outcome("uncertain", "content", "delivery was stopped")] * len(taken.ready)
+            except Exception as wrong:  # a transport that breaks its word: nobody knows what left
+                fault = wrong
+                outcomes = [Outcome("uncertain", "content", told(wrong))] * len(taken.ready)
+        report = await stopped.to_the_end(asyncio.to_thread(self.put_down, taken, outcomes))
+        self._careful = self.transport.paused(self.engine.clock.now()) is not None
+        if fault is not None:
+            raise fault
+        if stopped:
+            raise asyncio.CancelledError
+        return report
 
     def next_leaving(self) -> datetime | None:
         """When the next message may leave; None when none waits."""
         with self.engine.database.read() as connection:
             return outgoing.next_leaving(connection)
 
-    # --- claiming -------------------------------------------------------------------------------------------------
+    # --- taking in hand -------------------------------------------------------------------------------------------
 
-    def _take_up_again(self, most: int) -> None:
-        """Messages in hand for longer than a lease wait again: whoever had them is gone."""
-        with self.engine.database.read() as connection:
-            until = self.engine.read_now(connection) - outgoing.LEASE
-            forgotten = outgoing.left_in_hand(connection, until, most)
-        if forgotten:
-            with self.engine.database.write() as connection:
-                outgoing.RELEASE.run(
-                    connection,
-                    [(r.tenant, r.key, "sending", r.claimed_at, "waiting", None, MAYBE_LEFT) for r in forgotten],
-                )
-
-    def _claim(self, most: int) -> tuple[list[_Claimed], int, int]:
-        """Marks what may leave as being sent, and says how many were overtaken and how many are held."""
-        with self.engine.database.read() as connection:
-            due = outgoing.subjects_with_mail(connection, self.engine.read_now(connection), most)
-        claimed: list[_Claimed] = []
-        overtaken = held = 0
-        for tenant_id in sorted({row.tenant for row in due}):
-            subjects = sorted({row.subject for row in due if row.tenant == tenant_id})
-            leaving, gone, kept_back = self._claim_for(tenant_id, subjects)
-            claimed += leaving
-            overtaken += gone
-            held += kept_back
-        return claimed, overtaken, held
-
-    def _claim_for(self, tenant_id: int, subjects: list[str]) -> tuple[list[_Claimed], int, int]:
-        """In one transaction; where a subject makes it fail it is found by halving, and its mails are held."""
-        try:
-            return self._claim_together(tenant_id, subjects)
-        except (Busy, DatabaseUnusable):
-            raise
-        except Exception as fault:
-            if len(subjects) == 1:
-                return [], 0, self._hold_all(tenant_id, subjects[0], told(fault))
-        half = len(subjects) // 2
-        one, other = self._claim_for(tenant_id, subjects[:half]), self._claim_for(tenant_id, subjects[half:])
-        return one[0] + other[0], one[1] + other[1], one[2] + other[2]
-
-    def _claim_together(self, tenant_id: int, subjects: list[str]) -> tuple[list[_Claimed], int, int]:
-        with self.engine.database.write() as connection:
-            now = self.engine.now(connection)
-            batch = self.engine.batch(connection, tenant_id, now)
-            batch.lock(subjects, skip_locked=True)
-            rows = outgoing.waiting_messages(connection, tenant_id, sorted(batch.works))
-            waiting = sorted((_waiting(row) for row in rows), key=lambda each: each.key)
-            batch.load_cases({w.case for w in waiting})
-            leaving, gone, unclear = self._judge(batch, waiting, now)
-            outgoing.CLAIM.run(
-                connection,
-                [(tenant_id, each.waiting.key, "sending", each.waiting.row.attempts + 1, now) for each in leaving],
-            )
-            marks = [_mark(tenant_id, w.row, *_given_up(w.row, why)) for w, why in gone]
-            marks += [_mark(tenant_id, w.row, "held", why) for w, why in unclear]
-            outgoing.FINISH.run(connection, marks)
-            outgoing.OPEN_INCIDENT.run(connection, [_incident(batch.tenant, w.row, why, now) for w, why in unclear])
-        return leaving, len(gone), len(unclear)
-
-    def _hold_all(self, tenant_id: int, subject: str, problem: str) -> int:
-        """Holds the mails of a subject that cannot even be loaded; nothing of it is decoded."""
-        with self.engine.database.write() as connection:
-            now = self.engine.now(connection)
-            tenant = self.engine.batch(connection, tenant_id, now).tenant
-            rows = outgoing.waiting_messages(connection, tenant_id, [subject])
-            outgoing.FINISH.run(connection, [_mark(tenant_id, row, "held", problem) for row in rows])
-            outgoing.OPEN_INCIDENT.run(connection, [_incident(tenant, row, problem, now) for row in rows])
-        return len(rows)
-
-    def _judge(
-        self, batch: Batch, waiting: Sequence[Waiting], now: datetime
-    ) -> tuple[list[_Claimed], list[tuple[Waiting, str]], list[tuple[Waiting, str]]]:
-        """Which messages leave, which need not any more, and of which nobody can tell."""
-        leaving: list[_Claimed] = []
-        gone: list[tuple[Waiting, str]] = []
-        unclear: list[tuple[Waiting, str]] = []
-        by_subject: dict[str, list[Waiting]] = {}
-        for message in waiting:
-            by_subject.setdefault(message.row.subject, []).append(message)
-        for subject, messages in by_subject.items():
-            work = batch.works[subject]
-            true: list[tuple[Waiting, Addressing | None]] = []
-            for message in messages:
-                try:
-                    view, case = self._view(batch, work, message)
-                    if case is not None and still_true(self.engine.workflows[case.workflow], message, case, view):
-                        person = msgspec.json.decode(message.row.person, type=Person)
-                        true.append((message, self.engine.trade.addressing(view, person)))
-                    else:
-                        gone.append((message, "no longer true"))
-                except Exception as fault:  # one bad record stops only itself
-                    unclear.append((message, told(fault)))
-            old = superseded([message for message, _ in true])
-            for message, addressing in true:
-                if message.key in old:
-                    gone.append((message, "a newer one of its ladder leaves"))
-                elif message.row.not_before <= now:
-                    leaving.append(_Claimed(message, batch.tenant, addressing))
-        return leaving, gone, unclear
-
-    def _view(self, batch: Batch, work: Work, message: Waiting) -> tuple[View, Case | None]:
-        case = work.seen.get(message.case)
-        return replace(work.view, case=case, at=batch.now), case
-
-    # --- making and marking ---------------------------------------------------------------------------------------
-
-    def _parcel(self, claimed: _Claimed) -> tuple[Parcel, str]:
-        row, tenant = claimed.waiting.row, claimed.tenant
-        if row.body is not None:
-            content = bytes(row.body)
-            digest = row.content_hash
-            recipients, dated_at = of_a_kept_mail(content)
-        else:
-            addressing = claimed.addressing
-            if addressing is None:
-                raise MailError(
-                    f"message {row.key}", "nobody is left to write to", "name an account manager or an admin"
-                )
-            words = msgspec.json.decode(row.context)
-            rendered = self.templates.render(row.template, row.language, words, tenant.zone)
-            to, cc = [_address(each) for each in addressing.to], [_address(each) for each in addressing.cc]
-            content = build_mail(
-                rendered,
-                message_id=message_id(tenant.key, row.key, self.domain),
-                sender=_address(addressing.sender),
-                reply_to=_address(addressing.reply_to) if addressing.reply_to is not None else None,
-                to=to,
-                cc=cc,
-                date=_leaves_at(row),
-                headers={MESSAGE_HEADER: row.key},
-            )
-            digest = hashlib.sha256(content).hexdigest()
-            recipients = tuple(dict.fromkeys(address.email for address in (*to, *cc)))
-            dated_at = _leaves_at(row)
-        ident = message_id(tenant.key, row.key, self.domain)
-        return Parcel(tenant.key, row.key, ident, sender_of(content), recipients, content, dated_at), digest
-
-    def _keep_bytes(self, ready: Sequence[tuple[_Claimed, Parcel, str]]) -> None:
-        """Keeps the bytes of what is rendered for the first time, before any of it leaves. Raises Busy where somebody
-        else took a message of the round meanwhile: then nothing leaves.
+    def take(self, most: int) -> Taken:
+        """Takes mails in hand, has them written, and keeps their bytes. What goes wrong on the way leaves nothing in
+        hand.
         """
-        kept = [
-            (c.tenant.id, r.key, "sending", r.attempts + 1, parcel.message_id, digest, parcel.content)
-            for c, parcel, digest in ready
-            for r in (c.waiting.row,)
-            if r.body is None
-        ]
-        if kept:
-            with self.engine.database.write() as connection:
-                if outgoing.KEEP_BYTES.run(connection, kept) < len(kept):
-                    raise Busy("the outbox", "somebody else took these mails in hand", "they leave from there")
+        begun = time.monotonic()
+        claims = self._claiming.claim(most, only_one=self._careful)
+        taken = Taken(claims)
+        if not claims.leaving:
+            return taken
+        mails = [Mail(messages) for messages in mails_of(claims.leaving)]
+        try:
+            self._write(mails, begun + self._lease())
+            taken.unwritable = [mail for mail in mails if mail.problem is not None]
+            taken.ready = self._keep_bytes([mail for mail in mails if mail.parcel is not None])
+        except BaseException:
+            with suppress(VipflowError):  # where not even that can be written, the lease will be over
+                self.put_down(Taken(claims, mails), [NOT_TRIED] * len(mails))
+            raise
+        return taken
 
-    def _put_down(
-        self,
-        sent: Sequence[_Claimed],
-        failed: Sequence[tuple[_Claimed, str]],
-        unwritable: Sequence[tuple[_Claimed, str]],
-    ) -> None:
-        """Marks what became of the messages of a round."""
-        if not (sent or failed or unwritable):
-            return
+    def _lease(self) -> float:
+        """For how many seconds after it was claimed a mail may still begin to leave."""
+        longest = getattr(self.transport, "longest", timedelta(0))  # in hand of some transports; others are quick
+        return max(outgoing.LEASE - MARGIN - longest, outgoing.LEASE / 2).total_seconds()
+
+    def _write(self, mails: list[Mail], until: float) -> None:
+        """Gives each mail its parcel: of the bytes that were made before, or written now. What a digest cannot take up
+        becomes a mail of its own, with its problem; the digest is written once more without it.
+        """
+        self._fetch_kept(mails, until)
+        new = [mail for mail in mails if mail.parcel is None and mail.problem is None]
+        while new:
+            answers = self.workshop.render_all([self._job(mail) for mail in new])
+            again = []
+            for mail, answer in zip(new, answers, strict=True):
+                if isinstance(answer, Unmade):
+                    mail.problem = answer.says
+                elif answer.left_out:
+                    mails += self._without(mail, dict(answer.left_out))
+                    again.append(mail)
+                else:
+                    self._made(mail, answer, until)
+            new = again
+
+    def _made(self, mail: Mail, answer: Made, until: float) -> None:
+        mail.digest = answer.digest
+        mail.parcel = Parcel(
+            mail.tenant.key,
+            mail.lead.row.key,
+            self._message_id(mail),
+            answer.sender,
+            mail.lead.recipients,
+            answer.content,
+            _dated_at(mail),
+            until,
+        )
+
+    @staticmethod
+    def _without(mail: Mail, problems: dict[int, str]) -> list[Mail]:
+        """Takes these messages out of a digest; a mail for each, which says why."""
+        out = [Mail([mail.messages[place]], problem=problem) for place, problem in problems.items()]
+        mail.messages = [each for place, each in enumerate(mail.messages) if place not in problems]
+        return out
+
+    def _job(self, mail: Mail) -> Job:
+        row, tenant, addressing = mail.lead.row, mail.tenant, mail.lead.addressing
+        assert addressing is not None  # noqa: S101 - claiming holds what goes to nobody
+        template, context, items = row.template, row.context, ()
+        if len(mail.messages) > 1:
+            template = DIGEST
+            context = _digest_context(mail)
+            items = tuple(
+                JobItem(each.row.template, each.row.context, _company(each.row.context)) for each in mail.messages
+            )
+        return Job(
+            tenant.key,
+            template,
+            row.language,
+            context,
+            tenant.zone.key,
+            brand_of(tenant),
+            addressing,
+            self._message_id(mail),
+            _dated_at(mail),
+            {MESSAGE_HEADER: row.key},
+            items,
+        )
+
+    def _message_id(self, mail: Mail) -> str:
+        return message_id(mail.tenant.key, mail.lead.row.key, self.domain)
+
+    def _fetch_kept(self, mails: Sequence[Mail], until: float) -> None:
+        """The parcels of mails whose bytes were kept: by the message itself, or by the lead of its digest."""
+        kept: dict[tuple[int, str], Any] = {}
+        elsewhere: dict[int, set[str]] = {}
+        for mail in mails:
+            holder = mail.lead.row.digest or mail.lead.row.key
+            own = next((each.row for each in mail.messages if each.row.body is not None), None)
+            if own is not None:
+                kept[mail.tenant.id, holder] = own
+            elif mail.lead.row.digest is not None:
+                elsewhere.setdefault(mail.tenant.id, set()).add(holder)
+        for tenant, keys in elsewhere.items():  # its lead was held or discarded: rare
+            with self.engine.database.read() as connection:
+                kept |= {(tenant, row.key): row for row in outgoing.kept_mails(connection, tenant, keys)}
+        for mail in mails:
+            holder = mail.lead.row.digest or mail.lead.row.key
+            row = kept.get((mail.tenant.id, holder))
+            if row is not None:
+                content = bytes(row.body)
+                headers = headers_of(content)
+                recipients = next((each.recipients for each in mail.messages if each.recipients), None)
+                mail.digest = row.content_hash
+                mail.parcel = Parcel(
+                    mail.tenant.key,
+                    row.key,
+                    row.message_id,
+                    getaddresses([str(headers["From"])])[0][1],
+                    recipients or recipients_of(content),
+                    content,
+                    parsedate_to_datetime(headers["Date"]),
+                    until,
+                )
+            elif mail.lead.row.digest is not None:
+                mail.problem = f"its digest {holder} has lost its bytes"
+
+    def _keep_bytes(self, mails: list[Mail]) -> list[Mail]:
+        """Keeps the bytes of what is written for the first time, before any of it leaves; gives those mails that are
+        still in hand.
+        """
+        new = [mail for mail in mails if mail.lead.row.body is None and mail.lead.row.digest is None]
+        if not new:
+            return mails
+        with self.engine.database.write() as connection:
+            lost = self._lost(connection, new)
+            rows = []
+            for mail in new:
+                if mail.parcel is None or lost & {each.where for each in mail.messages}:
+                    continue
+                lead = mail.lead.row.key
+                digest = lead if len(mail.messages) > 1 else None
+                for each in mail.messages:
+                    body = mail.parcel.content if each is mail.lead else None
+                    rows.append(
+                        (*self._in_hand(each), mail.parcel.message_id, mail.digest, body, digest)
+                    )  # fmt: skip
+            outgoing.KEEP_BYTES.run(connection, rows)
+        self._note_refused(len(lost))
+        return [mail for mail in mails if not lost & {each.where for each in mail.messages}]
+
+    # --- putting down ---------------------------------------------------------------------------------------------
+
+    def put_down(self, taken: Taken, outcomes: Sequence[Outcome]) -> DeliveryReport:
+        """Marks what became of the mails of a round. Only of messages that are still in this hand."""
+        claims = taken.claims
+        settled = list(zip(taken.ready, outcomes, strict=True))
+        if not settled and not taken.unwritable:
+            return DeliveryReport(
+                superseded=claims.superseded,
+                held=claims.held,
+                claimed=len(claims.leaving),
+                postponed=claims.postponed,
+                taken_back=claims.taken_back,
+            )
+        self._tell_of_bounces(settled)
+        counts: dict[str, int] = {}
+        refused = held = 0
         with self.engine.database.write() as connection:
             now = self.engine.now(connection)
-            marks = [_mark(c.tenant.id, c.waiting.row, "sent", None, in_hand=True, sent_at=now) for c in sent]
-            marks += [_mark(c.tenant.id, c.waiting.row, "held", why, in_hand=True) for c, why in unwritable]
-            again = [
-                (c.tenant.id, r.key, "sending", r.attempts + 1, "waiting", now + _pause(r.attempts), why)
-                for c, why in failed
-                for r in (c.waiting.row,)
-            ]
-            outgoing.FINISH.run(connection, marks)
-            outgoing.RETRY.run(connection, again)
-            incidents = [_incident(c.tenant, c.waiting.row, why, now) for c, why in unwritable]
+            lost = self._lost(connection, [*taken.ready, *taken.unwritable])
+            marks, incidents, suppressions = [], [], []
+            for mail, outcome in settled:
+                mine = [each for each in mail.messages if each.where not in lost]
+                refused += len(mail.messages) - len(mine)
+                suppressions += [
+                    suppression_row(mail.tenant, mail.lead.row.key, each, now) for each in refused_for_good(outcome)
+                ]
+                counts[outcome.kind] = counts.get(outcome.kind, 0) + len(mine)
+                for each in mine:
+                    becomes = after(each.row, outcome, now, self.rules)
+                    marks.append((*self._in_hand(each), *_columns(becomes)))
+                    if becomes.trouble is not None:
+                        incidents.append(incident_row(mail.tenant, each.row, becomes.trouble, str(becomes.note), now))
+            for mail in taken.unwritable:
+                problem = str(mail.problem)
+                for each in mail.messages:
+                    if each.where in lost:
+                        refused += 1
+                        continue
+                    held += 1
+                    marks.append((*self._in_hand(each), *_columns(_unwritten(each.row, problem))))
+                    incidents.append(incident_row(mail.tenant, each.row, "mail_held", problem, now))
+            outgoing.PUT_DOWN.run(connection, marks)
+            outgoing.SUPPRESS.run(connection, suppressions)
             outgoing.OPEN_INCIDENT.run(connection, incidents)
+        self._note_refused(refused)
+        return DeliveryReport(
+            sent=counts.get("sent", 0),
+            superseded=claims.superseded,
+            held=claims.held + held,
+            failed=counts.get("temporary", 0),
+            claimed=len(claims.leaving),
+            uncertain=counts.get("uncertain", 0),
+            dead=counts.get("permanent", 0),
+            postponed=claims.postponed,
+            not_tried=counts.get("not_tried", 0),
+            refused=refused,
+            taken_back=claims.taken_back,
+        )
+
+    def _tell_of_bounces(self, settled: Sequence[tuple[Mail, Outcome]]) -> None:
+        """Before the mails are marked: told twice it counts once, and a process that dies now tells it again."""
+        for mail, outcome in settled:
+            if outcome.kind in ("permanent", "sent") and (outcome.kind == "permanent" or outcome.refused):
+                tell_subject(self.engine, mail.tenant, mail.lead.row, mail.parcel, outcome)
+
+    def _note_refused(self, count: int) -> None:
+        if count:
+            self.refused_writes += count
+            self.told_refused(count)
+
+    def _in_hand(self, claimed: Claimed) -> tuple[Any, ...]:
+        return claimed.tenant.id, claimed.row.key, "sending", claimed.row.attempts + 1, self.daemon
+
+    def _lost(self, connection: Any, mails: Sequence[Mail]) -> set[tuple[int, str]]:
+        """Which messages of these mails are in this hand no longer."""
+        messages = [each for mail in mails for each in mail.messages]
+        held = outgoing.still_in_hand(connection, self.daemon, [each.where for each in messages])
+        return {each.where for each in messages if (*each.where, each.row.attempts + 1) not in held}
 
 
-def _mark(
-    tenant: int, row: Any, state: str, note: str | None, *, in_hand: bool = False, sent_at: datetime | None = None
-) -> tuple[Any, ...]:
-    """A row for `outgoing.FINISH`: which message, as it must still stand, and what it becomes."""
-    standing = ("sending", row.attempts + 1) if in_hand else ("waiting", row.attempts)
-    return (tenant, row.key, *standing, state, row.copies + (sent_at is not None), sent_at, note)
+class _Stopped:
+    """Whether somebody cancelled meanwhile: what was begun is brought to its end first."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __bool__(self) -> bool:
+        return self._asked
+
+    async def to_the_end(self, work: Awaitable[Answer]) -> Answer:
+        """Waits for it, however often it is asked to stop: a transaction in a thread cannot be left."""
+        task = asyncio.ensure_future(work)
+        while not task.done():
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                self._asked = True
+        return task.result()
+
+    async def sending(self, work: Awaitable[Sequence[Outcome]]) -> Sequence[Outcome]:
+        """Asks it to stop when it is asked to: a transport then says what became of what it had in hand."""
+        task = asyncio.ensure_future(work)
+        while not task.done():
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if task.done():
+                    break
+                self._asked = True
+                task.cancel()
+        return task.result()
 
 
-def _given_up(row: Any, why: str) -> tuple[str, str]:
-    """A message that need not leave any more is superseded; where a copy may have left nobody can say so."""
-    return ("uncertain", MAYBE_LEFT) if row.note == MAYBE_LEFT else ("superseded", why)
+def _columns(becomes: Becomes) -> tuple[Any, ...]:
+    """For `outgoing.PUT_DOWN`."""
+    return (
+        becomes.state,
+        becomes.attempts,
+        becomes.copies,
+        becomes.failures,
+        becomes.first_tried_at,
+        becomes.not_before,
+        becomes.sent_at,
+        becomes.stage,
+        becomes.note,
+    )
 
 
-def _incident(tenant: Tenant, row: Any, problem: str, now: datetime) -> tuple[Any, ...]:
-    """A mail that cannot be written waits for a person; the transition that asked for it stands."""
-    cause = f"message:{row.key}/held"
-    says = {
-        "event": f"message.{row.template}",
-        "fr": f"Le message «\u00a0{row.template}\u00a0» pour {row.case_ref} ne peut pas être écrit\u00a0: {problem}",
-        "en": f"The mail “{row.template}” for {row.case_ref} cannot be written: {problem}",
-    }
-    ident = reference("N", tenant.key, cause)
-    return (tenant.id, ident, row.subject, row.case_ref, "mail_held", cause, msgspec.json.encode(says).decode(), now)
+def _unwritten(row: Any, problem: str) -> Becomes:
+    return Becomes(
+        "held", row.attempts + 1, row.copies, row.failures, row.first_tried_at, row.not_before, note=problem[:500]
+    )
 
 
-def _pause(attempts: int) -> timedelta:
-    """How long a mail waits after its transport failed: a minute, then four, sixteen, … at most six hours."""
-    return min(timedelta(minutes=4 ** min(attempts, 6)), timedelta(hours=6))
+def _dated_at(mail: Mail) -> datetime:
+    """The date of a mail: when the last of it may leave, the same on every copy."""
+    instants: list[datetime] = [at for each in mail.messages for at in (each.row.created_at, each.row.not_before)]
+    return max(instants)
 
 
-def sender_of(content: bytes) -> str:
-    """The address that a mail says it comes from."""
-    return getaddresses([str(message_from_bytes(content)["From"])])[0][1]
+def _digest_context(mail: Mail) -> str:
+    """What a digest says beside its items: for whom and from whom it is, in the words of the first, and its day."""
+    words = msgspec.json.decode(mail.lead.row.context)
+    day = _dated_at(mail).astimezone(mail.tenant.zone).date()
+    said = {"person": words.get("person"), "reseller": words.get("reseller"), "day": day.isoformat()}
+    return msgspec.json.encode(said).decode()
 
 
-def of_a_kept_mail(content: bytes) -> tuple[tuple[str, ...], datetime]:
-    """The envelope addresses and the date of a mail that was built before."""
-    mail = message_from_bytes(content)
-    addresses = getaddresses([*mail.get_all("To", []), *mail.get_all("Cc", [])])
-    return tuple(dict.fromkeys(address for _, address in addresses)), parsedate_to_datetime(mail["Date"])
+class _OfCustomer(msgspec.Struct):
+    company: str = ""
 
 
-def _leaves_at(row: Any) -> datetime:
-    """The date of a mail: when it may leave, the same on every copy."""
-    return max(row.created_at, row.not_before)  # type: ignore[no-any-return] # rows are typed by their columns alone
+class _Company(msgspec.Struct):
+    customer: _OfCustomer = _OfCustomer()
+    reference: str = ""
 
 
-def _address(mailbox: Mailbox) -> Address:
-    return Address(mailbox.name, mailbox.email)
+_company_words = msgspec.json.Decoder(_Company).decode
 
 
-def _waiting(row: Any) -> Waiting:
-    return Waiting(row.key, row.case_ref, row.template, row.audience, row.ladder, row)
+def _company(context: str) -> str:
+    """Under whom a digest groups a mail."""
+    words = _company_words(context)
+    return words.customer.company or words.reference

@@ -65,6 +65,8 @@ class SmtpTransport:
         self._paused: Paused | None = None
         self._pauses = 0
         self._failures = 0
+        self._proven = False
+        """Whether the server has ever answered a mail of ours."""
         self._context: ssl.SSLContext | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tidying: asyncio.TimerHandle | None = None
@@ -120,7 +122,7 @@ class SmtpTransport:
     # --- a round --------------------------------------------------------------------------------------------------
 
     async def _run(self, turn: _Round) -> None:
-        if self._pauses:  # after a pause one mail goes ahead; the others follow if the server takes part again
+        if self._pauses or not self._proven:  # one mail goes ahead: a wrong password, for one, is then tried once only
             await self._staffed(turn, 1, most=1)
         if not turn.stopped and turn.trouble is None and turn.waiting:
             await self._staffed(turn, min(self.settings.connections, len(turn.waiting)))
@@ -176,10 +178,8 @@ class SmtpTransport:
             turn.settle(index, Outcome("not_tried", "connect", STOPPED))
             raise
         except Exception as fault:  # ours: nobody knows how far it came
-            session.line.abort()
-            self._leave(session)
-            turn.settle(index, Outcome("uncertain", "content", one_line(f"{type(fault).__name__}: {fault}")))
-            return None
+            session.hang_up()
+            outcome = Outcome("uncertain", "content", one_line(f"{type(fault).__name__}: {fault}"))
         turn.settle(index, outcome)
         self._learn(turn, outcome, session)
         if session.alive:
@@ -192,11 +192,16 @@ class SmtpTransport:
         if session.alive or outcome.kind == "sent":
             self._failures = self._pauses = 0
             self._paused = None
+            self._proven = True
         elif not turn.stopped:
             self._failures += 1
             if self._failures >= FAILURES_IN_A_ROW:
                 says = f"{self._failures} mails in a row lost their line: {outcome.says}"
                 turn.stop(Trouble(outcome.stage, says, ASK_LATER))
+            elif self._pauses:
+                turn.stop(
+                    Trouble(outcome.stage, f"the first mail after a pause lost its line: {outcome.says}", ASK_LATER)
+                )
 
     def _pause(self, trouble: Trouble, at: datetime) -> None:
         rest = PAUSES[min(self._pauses, len(PAUSES) - 1)]

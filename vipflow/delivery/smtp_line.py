@@ -81,9 +81,10 @@ class Line(asyncio.Protocol):
         if transport is None or transport.is_closing():  # the server hung up while it was opened
             self.connection_lost(None)
             return
-        # With no reserve, `pause_writing` tells of every byte that has not left: so we know how far a mail came.
-        self._transport.set_write_buffer_limits(high=0)
         self._transport.set_protocol(self)
+        # With no reserve, `pause_writing` tells of what has not left: so we know how far a mail came. (Not high=0: TLS
+        # would call that reached by nothing at all.)
+        self._transport.set_write_buffer_limits(high=1, low=0)
 
     @property
     def lost(self) -> bool:
@@ -109,7 +110,11 @@ class Line(asyncio.Protocol):
         while not self._replies:
             if self._lost is not None:
                 raise LineLost(self._lost)
-            await self._wait(deadline)
+            try:
+                await self._wait(deadline)
+            except LineSilent:
+                if not self._replies:  # it may have come at the very last moment
+                    raise
         return self._replies.popleft()
 
     def early_reply(self) -> Reply | None:
@@ -125,7 +130,7 @@ class Line(asyncio.Protocol):
         self._set_watch(self._loop.time() + LEAVE_WITHIN)
 
     def abort(self) -> None:
-        """Hangs up at once: without its final dot a mail is not taken over."""
+        """Hangs up at once."""
         if not self.lost:
             self._transport.abort()
 
@@ -186,7 +191,7 @@ class Line(asyncio.Protocol):
             await self._waiter
         finally:
             self._waiter = None
-        if self._silent and self._lost is None and not self._replies:
+        if self._silent and self._lost is None:
             raise LineSilent("the server said nothing for too long")
 
     def _wake(self) -> None:

@@ -14,14 +14,15 @@ import os
 import re
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from aiosmtplib import (
     SMTP,
     SMTPAuthenticationError,
-    SMTPConnectResponseError,
     SMTPException,
     SMTPHeloError,
     SMTPResponseException,
@@ -39,6 +40,7 @@ OPENING = 3
 
 ASK_LATER = "it may pass; else ask the server's operator"
 _HOST_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+_Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 _NO_SUCH_MECHANISM = frozenset({500, 501, 502, 504, 534})
 
 
@@ -179,7 +181,7 @@ async def _connected(settings: SmtpSettings) -> socket.socket:
     where = f"{settings.host}:{settings.port}"
     try:
         async with asyncio.timeout(settings.timeout):
-            found = await loop.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+            found = await _addresses(settings.host, settings.port)
     except (OSError, UnicodeError) as fault:
         why = "its address was not found in time" if isinstance(fault, TimeoutError) else one_line(str(fault))
         raise Trouble("connect", f"there is no host {settings.host}: {why}", "check smtp.host, and the DNS") from None
@@ -204,11 +206,37 @@ async def _connected(settings: SmtpSettings) -> socket.socket:
     raise Trouble("connect", says, remedy)
 
 
+async def _addresses(host: str, port: int) -> list[_Address]:
+    """Asked in a thread that nobody waits for: the loop's own would keep a daemon from ending while the DNS is away."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[_Address]] = loop.create_future()
+
+    def tell(answer: list[_Address] | Exception) -> None:
+        if found.done():
+            return
+        if isinstance(answer, Exception):
+            found.set_exception(answer)
+        else:
+            found.set_result(answer)
+
+    def ask() -> None:
+        answer: list[_Address] | Exception
+        try:
+            answer = [*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        except (OSError, UnicodeError) as fault:
+            answer = fault
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(tell, answer)
+
+    threading.Thread(target=ask, name="smtp-dns", daemon=True).start()
+    return await found
+
+
 async def _greeted(client: SMTP, settings: SmtpSettings) -> None:
     """TLS from the start, where asked; the greeting; EHLO."""
     try:
         await client.connect()
-    except SMTPConnectResponseError as fault:
+    except SMTPResponseException as fault:
         raise _refused(fault, "greeting") from None
     except SMTPException as fault:
         cause = fault.__cause__
@@ -254,8 +282,9 @@ async def _secured(client: SMTP, settings: SmtpSettings) -> None:
 
 
 def _refused(fault: SMTPResponseException, stage: Stage) -> Trouble:
-    says = one_line(f"{fault.code} {fault.message}")
-    return Trouble(stage, says, ASK_LATER, code=fault.code)
+    if fault.code < 0:  # aiosmtplib's own
+        return Trouble(stage, f"the server said what is no SMTP: {fault.message}", "check smtp.host and smtp.port")
+    return Trouble(stage, f"{fault.code} {fault.message}", ASK_LATER, code=fault.code)
 
 
 def _of_the_line(fault: BaseException, stage: Stage, settings: SmtpSettings) -> Trouble:
@@ -265,7 +294,7 @@ def _of_the_line(fault: BaseException, stage: Stage, settings: SmtpSettings) -> 
             remedy += ' (a port that speaks TLS from the start, such as 465, needs smtp.security = "tls")'
         return Trouble(stage, f"the server said nothing for {settings.timeout:g} s", remedy)
     if isinstance(fault, SMTPResponseException):
-        return Trouble(stage, f"the server said what is no SMTP: {fault.message}", "check smtp.port")
+        return _refused(fault, stage)
     return Trouble(stage, "the server hung up", ASK_LATER, hung_up=True)
 
 

@@ -21,7 +21,8 @@ from vipflow.delivery.transport import Outcome, OutcomeKind, Parcel, Refused, St
 MAILS_PER_SESSION = 100
 """Many servers count, and hang up on who sends more."""
 IDLE_SECONDS = 30.0
-SLICE = 256 * 1024
+SLICE = 64 * 1024
+"""Of content, given away at once. Over TLS one slice may not have left when the next is asked for."""
 
 _WANTS_AUTH: Final = frozenset({530, 534, 535, 538})
 """The server wants AUTH or TLS first: no mail's fault."""
@@ -111,10 +112,13 @@ class Session:
 
     def leave(self) -> None:
         """Politely where the server still listens; nobody need wait."""
-        if self._done:
-            self.line.abort()
-        else:
+        if not self._done:
             self.line.leave()
+
+    def hang_up(self) -> None:
+        """At once: without its final dot a mail is not taken over."""
+        self._done = True
+        self.line.abort()
 
     async def deliver(self, mail: Envelope, bound: float) -> Outcome:
         """Sends one mail; nothing of it lasts beyond `bound` (the loop's time).
@@ -152,19 +156,19 @@ class Session:
             if replies[-1].code == 421:
                 return self._shut(stage, replies[-1])
             if replies[-1].code in _WANTS_AUTH:
-                self._hang_up()
+                self.hang_up()
                 raise _not_ours(replies[-1])
             if replies[-1].code != 354:
                 await self._reset(replies[-1])
                 return _outcome("temporary", stage, replies[-1], judged)
         except LineFault as fault:
-            self._hang_up()
+            self.hang_up()
             outcome = Outcome("temporary", stage, str(fault))
             if isinstance(fault, LineSilent):
                 return outcome
             raise BeginAgain(outcome) from None
         except asyncio.CancelledError:
-            self._hang_up()
+            self.hang_up()
             return Outcome("not_tried", stage, "delivery was stopped")
         return await self._content(mail, judged)
 
@@ -178,12 +182,12 @@ class Session:
             answer = await self._reply()
         except LineFault as fault:
             early = self.line.early_reply()
-            self._hang_up()
+            self.hang_up()
             if early is None or not (early.is_later or early.is_never):
                 return Outcome("uncertain", stage, str(fault), refused=refused)
             answer = early  # it said no while we were still talking
         except asyncio.CancelledError:
-            self._hang_up()
+            self.hang_up()
             return Outcome("uncertain", stage, "delivery was stopped before the server answered", refused=refused)
         self._used_at = self._loop.time()
         if answer.is_yes:
@@ -192,7 +196,7 @@ class Session:
             return self._shut(stage, answer)
         if answer.is_later or answer.is_never:
             return _outcome("temporary" if answer.is_later else "permanent", stage, answer, refused)
-        self._hang_up()
+        self.hang_up()
         return _outcome("uncertain", stage, answer, refused)
 
     # --- the envelope ---------------------------------------------------------------------------------------------
@@ -213,7 +217,7 @@ class Session:
         sender, *others = replies
         if not sender.is_yes:
             if sender.code in _WANTS_AUTH | _CONFUSED:
-                self._hang_up()
+                self.hang_up()
                 raise _not_ours(sender)
             return _outcome("permanent" if sender.code in _THIS_MAIL else "temporary", "sender", sender)
         refused = list(mail.refused)
@@ -222,7 +226,7 @@ class Session:
             if reply.is_yes:
                 accepted += 1
             elif reply.code in _WANTS_AUTH:
-                self._hang_up()
+                self.hang_up()
                 raise _not_ours(reply)
             elif not reply.is_never or reply.code in _CONFUSED:
                 return _outcome("temporary", "recipients", reply)  # nobody gets it now, so nobody gets it twice
@@ -246,27 +250,23 @@ class Session:
     async def _reset(self, last: Reply) -> None:
         """Leaves the server without a half envelope. Where it already waits for content only hanging up helps."""
         if last.code == 354:
-            self._hang_up()
+            self.hang_up()
             return
         self._used_at = self._loop.time()
         try:
             await self._say(b"RSET\r\n")
             if not (await self._reply()).is_yes:
-                self._hang_up()
+                self.hang_up()
         except (LineFault, asyncio.CancelledError):  # the mail's outcome is known, and not to be lost for this
-            self._hang_up()
+            self.hang_up()
 
     def _shut(self, stage: Stage, reply: Reply) -> Outcome:
         """421: the server hangs up. On a line that has carried mails this may be no more than its limit for one."""
-        self._hang_up()
+        self.hang_up()
         outcome = _outcome("temporary", stage, reply)
         if self.mails > 1 and stage == "sender":
             raise BeginAgain(outcome)
         return outcome
-
-    def _hang_up(self) -> None:
-        self._done = True
-        self.line.abort()
 
 
 def _outcome(kind: OutcomeKind, stage: Stage, reply: Reply, refused: tuple[Refused, ...] = ()) -> Outcome:

@@ -21,6 +21,7 @@ from vipflow.facts import decode_facts
 from vipflow.machine import Workflows
 from vipflow.policy import Policy
 from vipflow.store import work as store
+from vipflow.store.holds import Held, holds_over
 from vipflow.store.policies import policies_by_id
 from vipflow.workflow import Text
 
@@ -99,6 +100,12 @@ class Batch:
         """`collection/value` of everything that can be called since this batch, for events that wait for it."""
         self.strangers: list[tuple[str | None, Incident]] = []
         """Incidents of no subject."""
+        self.rang = False
+        """Whether daemons are told of it."""
+        self.let_through: str | None = None
+        """The id of a hold that does not count here: what it keeps is being applied."""
+        self._holds: dict[str | None, Held | None] = {}
+        """The hold over each subject that was asked about; under None that over all of the tenant."""
 
     # --- loading --------------------------------------------------------------------------------------------------
 
@@ -131,6 +138,27 @@ class Batch:
         wanted = sorted(set(refs) - self.works.keys())
         if wanted:
             self._load(store.subjects_of(self.connection, self.tenant.id, wanted))
+
+    def held(self, ref: str | None) -> Held | None:
+        """The hold that stops this subject; without one, whoever has no record yet. One statement for all in hand, and
+        only once they are locked: who makes a hold of one subject waits for that lock.
+        """
+        known = self.works.get(ref) if ref is not None else None
+        if known is not None and known.is_new:
+            ref = None  # nobody can have named it yet
+        if None not in self._holds or ref not in self._holds:
+            unasked = sorted(({ref} if ref is not None else set()) | self.works.keys() - self._holds.keys())
+            found: dict[str | None, Held] = {}
+            for hold in holds_over(self.connection, self.tenant.id, unasked):
+                if hold.id != self.let_through:
+                    found.setdefault(hold.subject, hold)
+            self._holds |= {each: found.get(each) for each in (None, *unasked)}
+        return self._holds[None] or self._holds[ref]
+
+    def leave_held(self) -> None:
+        """Puts down the subjects that a hold stops: their timers keep their dates."""
+        for ref in [ref for ref in self.works if self.held(ref) is not None]:
+            del self.works[ref]
 
     def _load(self, rows: store.Rows) -> None:
         held = [row.ref for row in rows]

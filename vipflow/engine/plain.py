@@ -37,6 +37,9 @@ class PlainTrade:
             return None
         return Addressing(Mailbox(view.tenant.name, sender), None, (Mailbox(person.name, person.key),))
 
+    def wants_digest(self, tenant: Tenant, recipient: str) -> bool:
+        return False
+
     def settings(self, row: Mapping[str, Any], team: Sequence[Mapping[str, Any]]) -> Any:
         return msgspec.json.decode(row["settings"])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from vipflow.errors import VipflowError
 from vipflow.store.seals import Seal
 
 KEY_BYTES = 32
+THIS_MACHINE = socket.gethostname()
 _LONGEST_LINE = 4096  # of the file; a seal has some 400
 
 
@@ -104,6 +106,8 @@ class SealPlace:
             return self.file.stat().st_size
         except FileNotFoundError:
             return 0
+        except OSError as wrong:
+            raise self._unreadable(wrong) from wrong
 
     def last(self) -> Seal | None:
         """The last seal of the file. Raises SealFault where its last whole line is none."""

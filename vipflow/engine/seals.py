@@ -7,7 +7,6 @@ Only the new rows are read.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from datetime import datetime
 
@@ -15,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
+from vipflow.engine import sealfile
 from vipflow.engine.sealfile import SealFault, SealPlace
 from vipflow.store import seals as store
 from vipflow.store.chain import Digest
@@ -196,7 +196,7 @@ def _made(
         audit_to=max(audit_to, audit_after),
         digest=digest.text(),
         previous="" if last is None else last.mac,
-        made_by=socket.gethostname(),
+        made_by=sealfile.THIS_MACHINE,
         mac="",
     )
     return replace(made, mac=made.signed(key)), digest

@@ -12,13 +12,14 @@ from vipflow.case import Case, DueTimer, Incident, Step
 from vipflow.decide import next_timer, without_settled
 from vipflow.engine.batch import Batch, TimerFault, Work
 from vipflow.engine.envelope import Envelope, Verdict
+from vipflow.engine.incidents import incident_row
 from vipflow.errors import Busy
 from vipflow.facts import changed_facts, encode_facts
-from vipflow.references import reference
 from vipflow.store import chain, tables
+from vipflow.store.incidents import REPORT
 from vipflow.store.policies import PolicyRow, keep_policy
 from vipflow.store.types import instant_text
-from vipflow.store.writes import Delete, Insert, InsertAbsent, Update
+from vipflow.store.writes import Delete, Insert, Update
 
 PORTRAIT = ["name", "name_folded", "email", "email_domain", "country", "vip_number", "segment", "owner"]
 """Columns of the summary that follow from the subject's own facts alone: written only when those change."""
@@ -112,7 +113,6 @@ _queue = Insert(tables.messages, _MESSAGE)
 _name = Insert(tables.names, ["tenant", "collection", "value", "case_ref", "subject", "kind", "exclusive"])
 _receive = Insert(tables.inbox, _INBOX)
 _settle_verdicts = Update(tables.inbox, key=["tenant", "source", "event_id", "verdict"], set=_VERDICT)
-_report = InsertAbsent(tables.incidents, ["tenant", "id", "subject", "case_ref", "kind", "cause", "says", "opened_at"])
 
 _json = msgspec.json.Encoder(order="sorted").encode
 
@@ -158,11 +158,19 @@ def write_batch(batch: Batch, answered: list[Answered], new_policies: Mapping[st
         (tenant, c, value, ref, f.subject, kind, excl) for (c, value, ref), (f, kind, excl) in batch.new_names.items()
     ]
     _name.run(connection, names)
-    _report.run(connection, [_incident_row(batch, subject, incident) for subject, incident in _incidents(batch)])
+    REPORT.run(connection, _incident_rows(batch, _incidents(batch)))
     _receive.run(connection, [_inbox_row(tenant, a) for a in answered if not a.known])
     woken = [_verdict_row(tenant, a) for a in answered if a.known]
     if _settle_verdicts.run(connection, woken) < len(woken):
         raise Busy("an event that waited", "somebody else woke it at the same time", "try again")
+
+
+def soonest(batch: Batch) -> datetime | None:
+    """When the first of what the batch wrote is due: a mail that it queued, a timer of a case that it moved."""
+    steps = [step for work in batch.works.values() for step, _, _ in work.steps]
+    mails = (message.not_before for step in steps for message in step.messages)
+    timers = (timer.due_at for step in steps for timer in step.after.timers)
+    return min((*mails, *timers), default=None)
 
 
 def _subject_stands(work: Work) -> bool:
@@ -366,13 +374,13 @@ def write_timer_faults(batch: Batch, subject: str, faults: Sequence[TimerFault],
     """What is left of a subject whose timers could not be fired at all: when they are tried again, and whom to tell."""
     tenant = batch.tenant.id
     _back_off.run(batch.connection, [(tenant, f.case, f.name, f.errors, f.wake_at) for f in faults])
-    _report.run(batch.connection, [_incident_row(batch, subject, incident) for incident in given_up])
+    REPORT.run(batch.connection, _incident_rows(batch, [(subject, incident) for incident in given_up]))
 
 
-def _incident_row(batch: Batch, subject: str | None, incident: Incident) -> tuple[Any, ...]:
-    ident = reference("N", batch.tenant.key, f"{incident.cause}|{incident.kind}|{incident.case}|{incident.event}")
-    says = _json({"event": incident.event, "fr": incident.says.fr, "en": incident.says.en}).decode()
-    return (batch.tenant.id, ident, subject, incident.case, incident.kind, incident.cause, says, batch.now)
+def _incident_rows(batch: Batch, incidents: Sequence[tuple[str | None, Incident]]) -> list[tuple[Any, ...]]:
+    """Each once: the same may be met twice in a batch."""
+    rows = [incident_row(batch.tenant, subject, incident, batch.now) for subject, incident in incidents]
+    return list({row[:2]: row for row in rows}.values())
 
 
 def _inbox_row(tenant: int, answered: Answered) -> tuple[Any, ...]:

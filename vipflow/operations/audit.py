@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from vipflow.engine import seals as engine
 from vipflow.engine.sealfile import SealPlace
-from vipflow.engine.seals import Sealed, SealState, begin_file_anew, seal, seal_state
 from vipflow.engine.verify import AuditReport, Progress
 from vipflow.engine.verify import verify_audit as verify_all
 from vipflow.errors import BadInput, NotFound, VipflowError
@@ -134,14 +134,14 @@ def seal_place(installation: Installation) -> SealPlace:
     return SealPlace(audit.key, audit.seals)
 
 
-def seal_now(installation: Installation) -> Sealed:
+def seal_now(installation: Installation) -> engine.Sealed:
     """Seals what is new, if anything is. Raises SealFault, and Busy where writers leave no moment."""
-    return seal(installation.database, seal_place(installation), installation.engine.read_now)
+    return engine.seal(installation.database, seal_place(installation), installation.engine.read_now)
 
 
-def state_of_seals(installation: Installation) -> SealState:
+def seal_state(installation: Installation) -> engine.SealState:
     """How far the seals reach, and what is in their way: a glance, for those who watch."""
-    return seal_state(installation.database, seal_place(installation))
+    return engine.seal_state(installation.database, seal_place(installation))
 
 
 def verify_audit(installation: Installation, *, most: int = 20, progress: Progress | None = None) -> AuditReport:
@@ -159,7 +159,7 @@ def restored(installation: Installation, who: Who, reason: str) -> Restored:
         raise BadInput("the reason", "it is empty", "say which backup was restored, and why")
     place = seal_place(installation)
     lost = place.last()
-    aside = begin_file_anew(installation.database, place, installation.clock.now())
+    aside = engine.begin_file_anew(installation.database, place, installation.clock.now())
     kept = place.last()
     details = {"file": aside, "seals_of_file": lost.number if lost else 0, "seals_kept": kept.number if kept else 0}
     actor = who.as_actor

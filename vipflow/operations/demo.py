@@ -6,6 +6,7 @@ one thing to the next: an event that arrives, a timer that falls due, a mail who
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tomllib
 from collections import Counter
@@ -30,7 +31,7 @@ from vipflow.operations.importing import ImportReport, import_members
 from vipflow.operations.installation import Installation, load_files, with_database
 from vipflow.operations.resellers import add_reseller
 from vipflow.operations.team import add_member
-from vipflow.operations.ticks import tick_delivery, tick_parked, tick_timers
+from vipflow.operations.ticks import Ticked, tick_delivery, tick_parked, tick_timers
 from vipflow.operations.who import Who, who_asks
 from vipflow.store.database import Database, open_database
 from vipflow.store.schema import migrate
@@ -203,12 +204,17 @@ class _Player:
         self.progress = progress
         mail = installation.settings.mail
         self.delivery = Delivery(installation.engine, installation.templates, FileTransport(mail.folder), mail.domain)
+        self.runner = asyncio.Runner()
         self.watch = _Stopwatch(played.seconds)
         self.asking: dict[str, Who] = {}
         self.arrived = 0
         self.parked_until: datetime | None = None
 
     def play(self) -> None:
+        with self.runner:
+            self._play()
+
+    def _play(self) -> None:
         for reseller in self.year.resellers:
             self._found(reseller)
             self.watch.time("import", partial(self._adopt, reseller))
@@ -283,8 +289,11 @@ class _Player:
         fired = self.watch.time("timers", lambda: tick_timers(self.installation))
         if self.parked_until is not None and self.parked_until <= self.clock.now():
             self.parked_until = self.watch.time("parked", lambda: tick_parked(self.installation)).next_at
-        sent = self.watch.time("mails", lambda: tick_delivery(self.installation, self.delivery))
+        sent = self.watch.time("mails", self._deliver)
         return fired.next_at, self.parked_until, sent.next_at
+
+    def _deliver(self) -> Ticked:
+        return self.runner.run(tick_delivery(self.installation, self.delivery))
 
 
 class _Delivered(msgspec.Struct):

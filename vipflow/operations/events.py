@@ -11,6 +11,7 @@ import msgspec
 from vipflow.engine.envelope import LONGEST_LINE, Envelope, Verdict, read_envelope
 from vipflow.errors import BadInput, Busy, Conflict, NotFound, VipflowError
 from vipflow.operations.allowed import not_allowed_to
+from vipflow.operations.bounces import Asked, is_bounce, read_bounce
 from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
 from vipflow.vip.roles import ACT_OF
@@ -84,11 +85,11 @@ def post_lines(
     Busy, saying how far it came: to post the same file again is always safe.
     """
     posted = Posted()
-    batch: list[tuple[int, Envelope | Line]] = []
+    batch: list[tuple[int, Envelope | Line, Asked | None]] = []
     for number, line in lines:
         if line is not None and not line.strip():
             continue
-        batch.append((number, _read(installation, who, number, line, default_source)))
+        batch.append((number, *_read(installation, who, number, line, default_source)))
         if len(batch) == AT_ONCE:
             _post(installation, who, batch, posted, told)
             batch = []
@@ -117,37 +118,46 @@ def numbered_lines(
 
 def _read(
     installation: Installation, who: Who, number: int, line: bytes | None, default_source: str | None
-) -> Envelope | Line:
+) -> tuple[Envelope | Line, Asked | None]:
+    """The event that a line holds; and, where that is another than the sender's own, how he calls his."""
     if line is None:
         problem = f"the event: it is longer than {LONGEST_LINE:,} bytes; send fewer lines in it"
-        return Line(number, "bad_input", problem=problem)
+        return Line(number, "bad_input", problem=problem), None
     try:
+        if is_bounce(line):
+            found = read_bounce(installation, who, line.strip(), default_source)
+            if found is not None:
+                event, asked = found
+                return (answered_line(number, event) if isinstance(event, Verdict) else event), asked
         envelope = read_envelope(line.strip(), installation.workflows, default_source=default_source)
     except BadInput as wrong:
-        return Line(number, "bad_input", problem=str(wrong))
+        return Line(number, "bad_input", problem=str(wrong)), None
     if ACT_OF.get(envelope.type) == "administer":
         against = not_allowed_to(who, "administer")
         if against is not None:
             problem = f"event {envelope.source}/{envelope.id}: {envelope.type}: {against.says.en}"
-            return Line(number, "refused", problem=problem)
-    return envelope
+            return Line(number, "refused", problem=problem), None
+    return envelope, None
 
 
 def _post(
     installation: Installation,
     who: Who,
-    batch: list[tuple[int, Envelope | Line]],
+    batch: list[tuple[int, Envelope | Line, Asked | None]],
     posted: Posted,
     told: Callable[[Line], None],
 ) -> None:
-    envelopes = [each for _, each in batch if isinstance(each, Envelope)]
+    envelopes = [each for _, each, _ in batch if isinstance(each, Envelope)]
     try:
         answers = iter(installation.engine.post(who.tenant, envelopes))
     except Busy as busy:
         done = f"{busy.problem}; the first {batch[0][0] - 1:,} lines are on disk"
         raise Busy(busy.what, done, "post the same file again: what is there already counts once") from busy
-    for number, each in batch:
+    for number, each, asked in batch:
         line = each if isinstance(each, Line) else answered_line(number, next(answers))
+        if asked is not None and line.verdict is not None:
+            own = msgspec.structs.replace(line.verdict, source=asked.source, id=asked.id, type=asked.type)
+            line = msgspec.structs.replace(line, verdict=own)
         posted.count(line)
         told(line)
 

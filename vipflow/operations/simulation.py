@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from vipflow.case import Actor
 from vipflow.clock import StillClock
 from vipflow.days import midnight
 from vipflow.delivery.outbox import Delivery
-from vipflow.delivery.transport import Parcel
+from vipflow.delivery.transport import Outcome, Parcel, Paused
 from vipflow.engine.envelope import LONGEST_LINE, Envelope, read_envelope
 from vipflow.errors import BadInput
 from vipflow.operations.dates import in_force, zone
@@ -106,10 +107,15 @@ class _Player:
         self.clock = clock
         self.tenant = tenant
         self.delivery = Delivery(self.engine, installation.templates, _Nowhere(), "simulation.invalid")
+        self.runner = asyncio.Runner()
         self.posted = Posted()
         self.ignored = 0
 
     def play(self, lines: Iterable[tuple[int, bytes | None]], end: datetime) -> None:
+        with self.runner:
+            self._play(lines, end)
+
+    def _play(self, lines: Iterable[tuple[int, bytes | None]], end: datetime) -> None:
         for number, line in lines:
             if line is not None and not line.strip():
                 continue
@@ -131,7 +137,7 @@ class _Player:
             ticked = (
                 tick_timers(self.installation),
                 tick_parked(self.installation),
-                tick_delivery(self.installation, self.delivery),
+                self.runner.run(tick_delivery(self.installation, self.delivery)),
             )
             following = min((tick.next_at for tick in ticked if tick.next_at is not None), default=until)
             if (
@@ -151,10 +157,18 @@ class _Player:
 
 
 class _Nowhere:
-    """Takes every mail and sends none."""
+    """Takes every mail and sends none: it left, as far as a simulation is concerned."""
 
-    def send(self, parcel: Parcel) -> None:
-        """It left, as far as a simulation is concerned."""
+    name = "nowhere"
+
+    async def send(self, parcels: Sequence[Parcel], now: datetime) -> Sequence[Outcome]:
+        return [Outcome("sent", "answer")] * len(parcels)
+
+    def paused(self, now: datetime) -> Paused | None:
+        return None
+
+    async def close(self) -> None:
+        return None
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from vipflow.operations.who import Who
 from vipflow.store import reading
 from vipflow.store.reading import Wanted
 from vipflow.store.tenants import MemberRow, add_team_member, change_team_member, team_member, team_members
-from vipflow.vip.customers import Role
+from vipflow.vip.customers import MailPreference, Role
 from vipflow.vip.fields import Language, problems_of_email, problems_of_text
 from vipflow.workflow import Reason
 
@@ -34,6 +34,8 @@ class Member(msgspec.Struct, frozen=True):
     phone: str | None
     active: bool
     joined_at: datetime
+    mails: str
+    """`single`, or `daily`: one mail of all that is to be told of a day."""
     customers: int | None = None
     """How many customers it manages; None where nobody counted."""
 
@@ -65,16 +67,18 @@ def add_member(
     role: str = "account_manager",
     language: str | None = None,
     phone: str | None = None,
+    mails: str = "single",
 ) -> Changed:
     """Adds a member, or takes back one who had left. Raises BadInput, and Conflict for one who is there."""
     refused = not_allowed_to(who, "administer")
     email = email.strip().lower()
     _check(email, name, role, language, phone)
+    _known(mails, get_args(MailPreference), "the preference of mails")
     if refused is not None:
         return Changed(f"team/{email}", {}, {}, who.as_actor.name, refused)
     with installation.database.write() as connection:
         now = installation.engine.now(connection)
-        row = MemberRow(who.tenant, email, name.strip(), role, language, phone, True, now)
+        row = MemberRow(who.tenant, email, name.strip(), role, language, phone, True, now, mails)
         known = team_member(connection, who.tenant, email)
         if known is not None and known.active:
             raise Conflict("the member", email, "is there already", "change the role with `vipflow team role`")
@@ -100,10 +104,16 @@ def change_member(
     name: str | None = None,
     language: str | None = None,
     phone: str | None = None,
+    mails: str | None = None,
 ) -> Changed:
-    """Changes what mails say of a member, and in which language they are written to it."""
+    """Changes what mails say of a member, in which language and how often they are written to it.
+
+    What waits already leaves when it was to leave, as the member prefers then.
+    """
     _check(email, name or "-", "viewer", language, phone)
-    given = {"name": name.strip() if name else None, "language": language, "phone": phone}
+    if mails is not None:
+        _known(mails, get_args(MailPreference), "the preference of mails")
+    given = {"name": name.strip() if name else None, "language": language, "phone": phone, "mails": mails}
     return _change(installation, who, email, **{key: value for key, value in given.items() if value is not None})
 
 
@@ -158,8 +168,10 @@ def _known(given: str, valid: tuple[str, ...], what: str) -> str:
 
 
 def _told(row: MemberRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in ("email", "name", "role", "language", "phone", "active")}
+    return {name: getattr(row, name) for name in ("email", "name", "role", "language", "phone", "active", "mails")}
 
 
 def _member(row: MemberRow, customers: int | None) -> Member:
-    return Member(row.email, row.name, row.role, row.language, row.phone, row.active, row.joined_at, customers)
+    return Member(
+        row.email, row.name, row.role, row.language, row.phone, row.active, row.joined_at, row.mails, customers
+    )

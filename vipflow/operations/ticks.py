@@ -6,6 +6,7 @@ too late or twice they do no harm: what is due is written down, not remembered h
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -24,6 +25,9 @@ SEALED_EVERY = timedelta(seconds=50)
 """A row that just missed a seal has the next within the minute that we promise."""
 SOON = timedelta(seconds=5)
 
+NOTHING_DONE = timedelta(seconds=1)
+"""After a round that came to nothing, so long before the next."""
+
 
 class Ticked(msgspec.Struct, frozen=True):
     """What a tick did (transitions, events or mails; `faults` of them went wrong), and when it has to do more."""
@@ -33,11 +37,16 @@ class Ticked(msgspec.Struct, frozen=True):
     next_at: datetime | None
 
 
-def tick_timers(installation: Installation) -> Ticked:
-    """Fires every timer that is due."""
+def always() -> bool:
+    """Nobody asks to stop."""
+    return True
+
+
+def tick_timers(installation: Installation, go_on: Callable[[], bool] = always) -> Ticked:
+    """Fires every timer that is due. Where it does not `go_on` it ends after the batch in hand."""
     done = faults = 0
     is_due, next_at = _look(installation, work.next_wake)
-    while is_due:
+    while is_due and go_on():
         report = installation.engine.sweep()
         done += report.transitions
         faults += report.faults
@@ -67,17 +76,21 @@ def tick_parked(installation: Installation) -> Ticked:
     return Ticked(done, 0, next_at)
 
 
-def tick_delivery(installation: Installation, delivery: Delivery) -> Ticked:
+async def tick_delivery(installation: Installation, delivery: Delivery) -> Ticked:
     """Sends every mail that may leave and is still true."""
     done = faults = 0
-    is_due, next_at = _look(installation, outgoing.next_leaving)
+    is_due, next_at = await asyncio.to_thread(_look, installation, outgoing.next_leaving)
     while is_due:
-        report = delivery.deliver()
+        report = await delivery.deliver()
         done += report.sent
-        faults += report.held + report.failed
-        is_due, next_at = _look(installation, outgoing.next_leaving)
-        if not report.claimed and not report.superseded:
-            break
+        faults += report.held + report.failed + report.uncertain + report.dead
+        if report.paused_until is not None:
+            return Ticked(done, faults, report.paused_until)
+        is_due, next_at = await asyncio.to_thread(_look, installation, outgoing.next_leaving)
+        if report.came_to_nothing:
+            # Somebody else has them in hand, or they could not be begun.
+            again = installation.clock.now() + NOTHING_DONE
+            return Ticked(done, faults, max(next_at, again) if next_at is not None else None)
     return Ticked(done, faults, next_at)
 
 

@@ -418,6 +418,7 @@ daemons = Table(
 audit = Table(
     "audit",
     metadata,
+    # Numbered by the writer, one at a time, without a gap: the database's own counter is not used.
     Column("position", BigInteger().with_variant(Integer, "sqlite"), Identity(), nullable=False),
     Column("tenant", Integer),  # None: of the installation
     Column("at", UtcDateTime, nullable=False),

@@ -35,6 +35,7 @@ class MemberRow(NamedTuple):
     phone: str | None
     active: bool
     joined_at: datetime
+    mails: str = "single"
 
 
 _TENANTS = select(*(tenants.c[name] for name in TenantRow._fields)).order_by(tenants.c.id)
@@ -50,7 +51,7 @@ _MEMBER = _MEMBERS.where(team.c.email == bindparam("email"))
 _ADD_MEMBER = InsertAbsent(team, MemberRow._fields)
 _CHANGED_OF_TENANT = ("name", "language", "zone", "policy", "settings")
 _CHANGE_TENANT = Update(tenants, key=["id"], set=_CHANGED_OF_TENANT)
-_CHANGED_OF_MEMBER = ("name", "role", "language", "phone", "active")
+_CHANGED_OF_MEMBER = ("name", "role", "language", "phone", "active", "mails")
 _CHANGE_MEMBER = Update(team, key=["tenant", "email"], set=_CHANGED_OF_MEMBER)
 
 
@@ -106,6 +107,6 @@ def change_tenant(connection: Connection, tenant: TenantRow) -> None:
 
 
 def change_team_member(connection: Connection, member: MemberRow) -> None:
-    """Keeps the row's name, role, language, phone and whether it is active."""
+    """Keeps the row's name, role, language, phone, preference of mails and whether it is active."""
     values = (getattr(member, name) for name in _CHANGED_OF_MEMBER)
     _CHANGE_MEMBER.run(connection, [(member.tenant, member.email, *values)])

@@ -7,6 +7,7 @@ are streamed, and what is looked for there is what should not be found.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -27,7 +28,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from vipflow.store.tables import cases, history, inbox, incidents, messages, names, subjects, team, tenants, timers
+from vipflow.store.tables import (
+    audit,
+    cases,
+    history,
+    inbox,
+    incidents,
+    messages,
+    names,
+    subjects,
+    team,
+    tenants,
+    timers,
+)
 from vipflow.store.types import any_of
 from vipflow.store.work import Rows
 
@@ -101,6 +114,63 @@ _bodies = select(
     messages.c.message_id,
     messages.c.body,
 ).where(messages.c.body.is_not(None))
+
+
+_lead = messages.alias("lead")
+_digests_without_bytes = (
+    select(messages.c.tenant, messages.c.subject, messages.c.key, messages.c.digest)
+    .outerjoin(_lead, and_(_lead.c.tenant == messages.c.tenant, _lead.c.key == messages.c.digest))
+    .where(
+        messages.c.digest.is_not(None),
+        or_(
+            _lead.c.body.is_(None),
+            _lead.c.message_id.is_distinct_from(messages.c.message_id),
+            _lead.c.content_hash.is_distinct_from(messages.c.content_hash),
+        ),
+    )
+)
+# The cause of such an incident is message:<key>/<what>/<instant>: what stands between is the key.
+_given_up = (
+    select(
+        incidents.c.tenant,
+        incidents.c.subject,
+        incidents.c.kind,
+        incidents.c.opened_at,
+        incidents.c.id.label("incident"),
+        messages.c.key,
+        messages.c.state,
+    )
+    .join(
+        messages,
+        and_(
+            messages.c.tenant == incidents.c.tenant,
+            messages.c.subject == incidents.c.subject,
+            func.substr(incidents.c.cause, 1, func.length(messages.c.key) + 9)
+            == literal("message:") + messages.c.key + literal("/"),
+        ),
+    )
+    .where(
+        any_of(incidents.c.kind, "kinds"),
+        literal("mail_") + messages.c.state != incidents.c.kind,
+    )
+)
+_acted = (
+    select(func.count())
+    .select_from(audit)
+    .where(audit.c.tenant == _tenant, any_of(audit.c.target, "targets"), audit.c.at >= bindparam("since"))
+)
+_discarded_by_nobody = (
+    select(messages.c.tenant, messages.c.subject, messages.c.key)
+    .outerjoin(
+        audit,
+        and_(
+            audit.c.tenant == messages.c.tenant,
+            audit.c.target == messages.c.key,
+            audit.c.act == literal("mail.discard"),
+        ),
+    )
+    .where(messages.c.state == literal("discarded"), audit.c.position.is_(None))
+)
 
 
 def _escaped(column: Any) -> Any:
@@ -299,6 +369,27 @@ def names_held_twice(connection: Connection) -> Rows:
 def kept_bytes(connection: Connection) -> Iterator[Row[Any]]:
     """Every message whose bytes are kept, with them."""
     return _stream(connection, _bodies)
+
+
+def digests_without_bytes(connection: Connection) -> Sequence[Row[Any]]:
+    """Messages that name a digest whose bytes are not kept, or are others."""
+    return connection.execute(_digests_without_bytes).all()
+
+
+def messages_that_came_back(connection: Connection) -> Sequence[Row[Any]]:
+    """Messages that were dead or uncertain, as an incident tells, and are so no longer."""
+    return connection.execute(_given_up, {"kinds": ["mail_dead", "mail_uncertain"]}).all()
+
+
+def somebody_acted(connection: Connection, tenant: int, targets: Sequence[str], since: datetime) -> bool:
+    """Whether the audit tells of an act on one of these, then or later."""
+    asked = {"tenant": tenant, "targets": list(targets), "since": since}
+    return bool(connection.execute(_acted, asked).scalar_one())
+
+
+def discarded_by_nobody(connection: Connection) -> Sequence[Row[Any]]:
+    """Discarded messages of which the audit tells nothing."""
+    return connection.execute(_discarded_by_nobody).all()
 
 
 def rows_of_strangers(connection: Connection) -> Iterator[tuple[str, int, int]]:

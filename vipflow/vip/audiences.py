@@ -1,13 +1,14 @@
 """Whom mails are written to, and when they may leave.
 
-The contact is written to in its own language and in the reseller's office hours; the account manager at once.
+The contact is written to in its own language and in the reseller's office hours; the account manager at once, or each
+office day's morning where it prefers one mail a day.
 """
 
 from collections.abc import Sequence
 from datetime import date, datetime
 
 from vipflow.case import View
-from vipflow.vip.calendar import adobe_mail_days, next_office_instant
+from vipflow.vip.calendar import adobe_mail_days, next_office_instant, next_office_opening
 from vipflow.vip.customers import Member, Reseller, customer_of, reseller_of
 from vipflow.vip.records import Customer, Membership
 from vipflow.workflow import Audience, Person
@@ -27,6 +28,14 @@ def addresses(person_key: str, customer: Customer, settings: Reseller) -> tuple[
         return customer.contact.email, tuple(copies)
     found = settings.responsible(person_key.removeprefix(TEAM))
     return (found.email if found is not None else None), ()
+
+
+def wants_digest(person_key: str, settings: Reseller) -> bool:
+    """Whether this member of the team, or who stands in for it, prefers one mail a day."""
+    if not person_key.startswith(TEAM):
+        return False
+    found = settings.responsible(person_key.removeprefix(TEAM))
+    return found is not None and found.mails == "daily"
 
 
 def manager_of(view: View) -> Member | None:
@@ -54,12 +63,27 @@ def _in_office_hours(view: View) -> datetime:
     return next_office_instant(view.now, view.policy, view.tenant.zone, avoid)
 
 
-def _at_once(view: View) -> datetime:
+def _as_it_prefers(view: View) -> datetime:
+    """At once, or with the mail of the next office morning."""
+    if _prefers_daily(view):
+        return next_office_opening(view.now, view.policy, view.tenant.zone)
     return view.now
 
 
-contact = Audience("contact", _contact, _in_office_hours)
+def _when_it_reads(view: View) -> datetime:
+    """A daily mail that could not leave in the morning still leaves within the office hours, not at night."""
+    if _prefers_daily(view):
+        return next_office_instant(view.now, view.policy, view.tenant.zone)
+    return view.now
+
+
+def _prefers_daily(view: View) -> bool:
+    found = manager_of(view)
+    return found is not None and found.mails == "daily"
+
+
+contact = Audience("contact", _contact, _in_office_hours, when_due=_in_office_hours)
 """The customer's primary contact, with copies to its notice recipients."""
 
-account_manager = Audience("account_manager", _account_manager, _at_once)
+account_manager = Audience("account_manager", _account_manager, _as_it_prefers, when_due=_when_it_reads)
 """The member of the reseller's staff in charge of the customer."""

@@ -269,6 +269,28 @@ def next_office_instant(
     return _next_office_instant(instant.astimezone(UTC), policy, zone, frozenset(avoid))
 
 
+def next_office_opening(instant: datetime, policy: Policy, zone: tzinfo) -> datetime:
+    """When an office day begins (UTC) at or after `instant` (aware): when a daily mail leaves. [ours]
+
+    >>> from zoneinfo import ZoneInfo
+    >>> from vipflow.vip.numbers import load_policies
+    >>> vip = load_policies().in_force("vip-2024", date(2024, 3, 1))
+    >>> friday_noon = datetime(2024, 3, 1, 11, 0, tzinfo=UTC)
+    >>> next_office_opening(friday_noon, vip, ZoneInfo("Europe/Paris")).isoformat()
+    '2024-03-04T07:00:00+00:00'
+    """
+    instant = instant.astimezone(UTC)
+    begins = _next_office_instant(instant, policy, zone, frozenset())
+    if begins > instant or begins == _opening_of(begins, policy, zone):
+        return begins
+    tomorrow = midnight(local_day(instant, zone) + ONE_DAY, zone)
+    return _next_office_instant(tomorrow, policy, zone, frozenset())
+
+
+def _opening_of(instant: datetime, policy: Policy, zone: tzinfo) -> datetime:
+    return instant_at(local_day(instant, zone), time.fromisoformat(policy.office_opens), zone)
+
+
 @lru_cache(maxsize=4096)  # all mails of a batch ask the same
 def _next_office_instant(instant: datetime, policy: Policy, zone: tzinfo, avoid: frozenset[date]) -> datetime:
     opening, closing = time.fromisoformat(policy.office_opens), time.fromisoformat(policy.office_closes)

@@ -14,6 +14,8 @@ from vipflow.vip.records import Customer
 from vipflow.vip.wording import says
 from vipflow.workflow import Text
 
+MailPreference: TypeAlias = Literal["single", "daily"]
+"""`daily`: what is to be told of a day's customers comes in one mail, the next office morning."""
 Role: TypeAlias = Literal["viewer", "account_manager", "support", "operator", "admin"]
 
 OFFER_TYPES: Final[Mapping[str, Text]] = {
@@ -35,6 +37,7 @@ class Member(msgspec.Struct, frozen=True):
     language: Language = "fr"
     phone: str | None = None
     active: bool = True
+    mails: MailPreference = "single"
 
 
 class Reseller(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +49,8 @@ class Reseller(msgspec.Struct, frozen=True, kw_only=True):
     phone: str | None = None
     signature: str = ""
     invitation_link: str | None = None
+    logo: str | None = None
+    colour: str | None = None
     team: dict[str, Member] = {}
 
     def member(self, email: str) -> Member | None:

@@ -9,7 +9,7 @@ import msgspec
 
 from vipflow.case import Addressing, Mailbox, Tenant, View
 from vipflow.policy import Policy, PolicyBook
-from vipflow.vip.audiences import addresses, manager_of
+from vipflow.vip.audiences import addresses, manager_of, wants_digest
 from vipflow.vip.catalogue import Catalogue
 from vipflow.vip.customers import Member, Reseller, customer_of, reseller_of
 from vipflow.vip.summary import summary
@@ -76,6 +76,10 @@ class VipTrade:
         reply_to = Mailbox(asked.name, asked.email) if asked is not None else sender
         return Addressing(sender, reply_to, (Mailbox(person.name, to),), tuple(Mailbox(names[c], c) for c in copies))
 
+    def wants_digest(self, tenant: Tenant, recipient: str) -> bool:
+        """Whether the person whose key that is gets one mail of all that is due, in place of many."""
+        return isinstance(tenant.settings, Reseller) and wants_digest(recipient, tenant.settings)
+
     def restore_policy(self, body: str) -> Policy:
         """A policy as it was stored when it was pinned; numbers added since have their defaults."""
         return self.policies.restore(body)
@@ -91,6 +95,7 @@ class VipTrade:
                 each["language"] or row["language"],
                 each["phone"],
                 each["active"],
+                each["mails"],
             )
             for each in team
         }

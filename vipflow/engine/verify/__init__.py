@@ -6,7 +6,8 @@
 | I2 | cases, and the customer's opening, against its history folded |
 | I3 | inbox and history, one against the other |
 | I4 | timers, messages and names against what history implies |
-| I5, I7 | what each message says of itself |
+| I5 | what each message says of itself, and the bytes kept of it |
+| I7 | messages, the incidents of those that were given up, and the audit |
 | I6 | history rows that timers caused, and armed timers |
 | I8 | the chain of each customer's history, the audit's, and the seals over both |
 | I9 | every row that names a customer or a case |
@@ -30,6 +31,7 @@ from vipflow.engine.verify.seals import SealsAsWritten, check_acts, check_seals
 from vipflow.engine.verify.tables import Tables
 from vipflow.machine import Workflows
 from vipflow.store.database import Database
+from vipflow.store.holds import all_holds
 
 __all__ = ["INVARIANTS", "AuditReport", "Checked", "Finding", "Progress", "Report", "verify", "verify_audit"]
 
@@ -62,6 +64,7 @@ def verify(
     ground = Ground(workflows, trade, findings, now, idle_at)
     written = SealsAsWritten(seals, findings)
     with database.read() as connection:
+        ground.held = {(hold.tenant, hold.subject) for hold in all_holds(connection) if not hold.mail_only}
         tables = Tables(connection, findings)
         damaged = tables.check_integrity() > 0
         try:
@@ -69,6 +72,8 @@ def verify(
             tables.check_events()
             tables.check_names()
             tables.check_bytes()
+            tables.check_digests()
+            tables.check_acts()
             tables.check_walls()
             check_acts(connection, findings)
             check_seals(connection, findings, written)

@@ -50,6 +50,11 @@ class Ground:
     policies: dict[str, Policy] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
     """Policies that cannot be had, each with why."""
+    held: set[tuple[int | None, str | None]] = field(default_factory=set)
+    """Tenant and subject of each hold in force that stops timers: what they stop is not late."""
+
+    def holds(self, tenant: int, subject: str) -> bool:
+        return not self.held.isdisjoint({(None, None), (tenant, None), (tenant, subject)})
 
 
 class Customer:
@@ -230,6 +235,8 @@ class Customer:
             problem = f"it is armed, and a {case.workflow} in state {case.state!r} has no such timer"
             self._note("I6", record, problem, remedy)
         idle_at = self.ground.idle_at
+        if self.ground.holds(self.row.tenant, self.row.ref):
+            idle_at = None
         if idle_at is not None and timer.wake_at is not None and max(timer.wake_at, timer.due_at) <= idle_at:
             self._note(
                 "I6",
@@ -272,6 +279,10 @@ class Customer:
             self._note("I5", record, f"its state {row.state!r} is none that a message can have")
         if row.copies > row.attempts:
             self._note("I5", record, f"{row.copies} copies left in {row.attempts} attempts")
+        if row.failures > row.attempts:
+            self._note("I5", record, f"it was put off {row.failures} times in {row.attempts} attempts")
+        if row.state in ("held", "dead", "uncertain") and not row.note:
+            self._note("I5", record, f"it is {row.state}, and nothing says why")
         if row.state == "sent":
             lacking = [what for what in ("sent_at", "content_hash", "message_id") if getattr(row, what) is None]
             if row.copies < 1:
@@ -279,18 +290,18 @@ class Customer:
             if lacking:
                 self._note("I5", record, f"it was sent, and has no {', '.join(lacking)}")
         elif row.state == "sending":
-            since = max(row.created_at, row.not_before)
+            since = row.claimed_at or max(row.created_at, row.not_before)
             if self.ground.now is not None and self.ground.now - since > LONGEST_SENDING:
                 self._note(
                     "I5",
                     record,
-                    f"it is still marked as being sent, and could leave since {_shown(since)}",
+                    f"it is still marked as being sent, since {_shown(since)}",
                     "a process stopped while sending: look whether it arrived, then send it again or discard it",
                 )
-        elif row.sent_at is not None and row.state not in ("uncertain", "dead"):
+        elif row.copies and row.state == "waiting" and not row.note:
+            self._note("I7", record, f"{row.copies} of it left already, and nothing says why it waits again")
+        if row.sent_at is not None and row.state != "sent":
             self._note("I7", record, f"it was sent at {_shown(row.sent_at)}, and is {row.state} again")
-        elif row.copies and row.state in ("waiting", "held"):
-            self._note("I7", record, f"{row.copies} of it left already, and it is {row.state} again")
 
     # --- the summary ----------------------------------------------------------------------------------------------
 

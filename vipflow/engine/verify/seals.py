@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from vipflow.engine import sealfile
 from vipflow.engine.sealfile import SealFault, SealPlace
 from vipflow.engine.verify.report import Findings
 from vipflow.store import seals as store
@@ -31,8 +32,8 @@ class SealsAsWritten:
         self.size = 0
         if place is None:
             return
-        self.size = place.size()
         try:
+            self.size = place.size()
             self.key = place.read_key()
         except SealFault as fault:
             findings.not_run("I8", f"the signatures of seals: {fault}")
@@ -185,11 +186,14 @@ class _Check:
             "after a restored backup go on with `vipflow audit restored REASON`",
         )
         theirs = self._of_file(place)
+        others = 0
         ours, line = next(kept, None), next(theirs, None)
         while ours is not None or line is not None:
             if line is None or (ours is not None and ours.number < line[1].number):
                 assert ours is not None  # noqa: S101 - one of the two is there
-                if ours != announced:
+                if line is None and ours.made_by != sealfile.THIS_MACHINE:
+                    others += 1  # it gets them at its next turn
+                elif ours != announced:
                     lacking.add(ours)
                 yield ours
                 ours = next(kept, None)
@@ -203,6 +207,9 @@ class _Check:
                 ours, line = next(kept, None), next(theirs, None)
         lacking.end()
         extra.end()
+        if others:
+            why = "other machines made them, and they are not written down here yet"
+            self.findings.not_run("I8", f"the last {_counted(others, 'seal')} against the file of seals: {why}")
 
     def _same(self, ours: Seal, theirs: Seal) -> Seal:
         if ours == theirs:

@@ -61,6 +61,24 @@ class Tables:
                 problem = "its bytes are not those of its content_hash"
                 self.findings.add("I5", self._key(row.tenant), row.subject, record, problem)
 
+    def check_digests(self) -> None:
+        """A message of a digest went with the mail whose bytes it names (I5)."""
+        for row in store.digests_without_bytes(self.connection):
+            problem = f"it is part of the digest of {row.digest}, which has no such bytes"
+            self.findings.add("I5", self._key(row.tenant), row.subject, f"message {row.key}", problem)
+
+    def check_acts(self) -> None:
+        """What was given up waits or leaves again only because somebody said so, and what is discarded too (I7)."""
+        remedy = "look in the audit who was at it; `vipflow mail show` tells of the mail"
+        for row in store.messages_that_came_back(self.connection):
+            if not store.somebody_acted(self.connection, row.tenant, (row.key, row.incident), row.opened_at):
+                what = row.kind.removeprefix("mail_")
+                problem = f"it was {what}, and is {row.state} again, and nobody asked for it"
+                self.findings.add("I7", self._key(row.tenant), row.subject, f"message {row.key}", problem, remedy)
+        for row in store.discarded_by_nobody(self.connection):
+            problem = "it is discarded, and nobody asked for it"
+            self.findings.add("I7", self._key(row.tenant), row.subject, f"message {row.key}", problem, remedy)
+
     def check_walls(self) -> None:
         """No row names a customer or a case of another tenant, nor one that is not there (I9)."""
         self.findings.count("I9", store.count_pointers(self.connection))

@@ -1,0 +1,137 @@
+"""Bounces that a system reads in their mailbox and posts as `message.bounce`: which mail of ours it was, and what its
+customer's workflow is told.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from vipflow.case import Actor
+from vipflow.delivery.bounces import (
+    SOURCE,
+    MessageBounce,
+    bounce_event,
+    bounce_id,
+    plain,
+    subject_line_of,
+)
+from vipflow.delivery.settling import incident_row
+from vipflow.engine.envelope import Envelope, Verdict, envelope_of, strict_json
+from vipflow.errors import BadInput
+from vipflow.operations.installation import Installation
+from vipflow.operations.who import Who
+from vipflow.store import messages as store
+from vipflow.store import outgoing, work
+
+TYPE = "message.bounce"
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """How whoever told of a bounce calls his event."""
+
+    source: str
+    id: str
+    type: str = TYPE
+
+
+def is_bounce(line: bytes) -> bool:
+    """Whether a line may hold such an event: a look that costs nothing."""
+    return b"message.bounce" in line
+
+
+def read_bounce(
+    installation: Installation, who: Who, line: bytes, default_source: str | None
+) -> tuple[Envelope | Verdict, Asked] | None:
+    """The event that a bounce is for its customer, or the verdict where no workflow asks for it. None for a line that
+    holds another type. Raises BadInput.
+
+    What the bounce says of the address is kept here already: told twice, it counts once.
+    """
+    given = strict_json(line)
+    if not isinstance(given, dict) or given.get("type") != TYPE:
+        return None
+    # Checked like any other event, as one that every installation has.
+    asked = Asked(_word(given, "source", default_source), _word(given, "id", None))
+    what = f"event {asked.source}/{asked.id}"
+    try:
+        bounce = msgspec.convert(given.get("data") or {}, MessageBounce, strict=True)
+    except msgspec.ValidationError as wrong:
+        fields = ", ".join(MessageBounce.__struct_fields__)
+        raise BadInput(what, f"its data: {wrong}", f"{TYPE} takes: {fields}") from wrong
+    if "@" not in bounce.address or len(bounce.address) > 254:
+        raise BadInput(what, f"{bounce.address!r} is no e-mail address", "say from which address the mail came back")
+    with installation.database.read() as connection:
+        row = store.message_named(connection, who.tenant, bounce.message) if bounce.message is not None else None
+    subject = given.get("subject") or ""
+    if row is None and not subject:
+        raise BadInput(
+            what,
+            "it names no mail of ours" if bounce.message is None else f"no mail of ours is {bounce.message!r}",
+            "give data.message (the header X-Vipflow-Message, or the Message-ID), or the subject customers/<reference>",
+        )
+    if row is not None and not subject:
+        subject = f"{installation.workflows.root.collection}/{row.subject}"
+    given = {**given, "source": asked.source, "id": asked.id, "subject": subject}
+    return _told(installation, who, given, bounce, row), asked
+
+
+def _told(
+    installation: Installation, who: Who, given: dict[str, Any], bounce: MessageBounce, row: Any
+) -> Envelope | Verdict:
+    root = installation.workflows.root
+    diagnosis = plain(bounce.diagnosis)
+    event = None
+    if root.on_bounce is not None:
+        data = {"address": bounce.address, "diagnosis": diagnosis, "message": row.key if row is not None else None}
+        # As the customer's own event it passes every check of the border: time, text, subject.
+        own = {**given, "type": f"{root.name}.{root.on_bounce}"}
+        known = getattr(root.data_of(root.on_bounce), "__struct_fields__", ())
+        own["data"] = {name: value for name, value in data.items() if name in known and value is not None}
+        event = envelope_of(own, installation.workflows, actor=Actor("system", given["source"]))
+        if row is not None:
+            line = subject_line_of(bytes(row.body)) if row.body is not None else ""
+            event = bounce_event(
+                installation.workflows, row.key, row.template, event.subject, bounce.address, diagnosis, line,
+                event.actor, event.occurred_at,
+            )  # fmt: skip
+    fresh = _keep(installation, who, bounce, row, diagnosis, shown=event is None)
+    if event is not None:
+        return event
+    if row is None:
+        raise BadInput(f"event {given['source']}/{given['id']}", "it names no mail of ours", "give data.message")
+    return Verdict(given["source"], given["id"], TYPE, "applied", (), row.case_ref, row.subject, replayed=not fresh)
+
+
+def _keep(
+    installation: Installation, who: Who, bounce: MessageBounce, row: Any, diagnosis: str, *, shown: bool
+) -> bool:
+    """Notes, once, what came back: on the mail, and of the address. `shown`: an incident tells of it. Whether it is
+    new.
+    """
+    key = row.key if row is not None else None
+    with installation.database.write() as connection:
+        now = installation.engine.now(connection)
+        tenant = installation.engine.batch(connection, who.tenant, now).tenant
+        if key is not None and work.received(connection, who.tenant, [SOURCE], [bounce_id(key, bounce.address)]):
+            return False
+        if bounce.permanent:
+            says = diagnosis[:300] or "it came back for good"
+            outgoing.SUPPRESS.run(connection, [(who.tenant, bounce.address.lower(), now, says, key)])
+        if row is None:
+            return True
+        note = f"it came back from {bounce.address}: {diagnosis}"[:500]
+        store.NOTE.run(connection, [(who.tenant, row.key, note)])
+        if not shown:
+            return True
+        incident = incident_row(tenant, row, "mail_bounced", note, now, once=bounce.address.lower())
+        return outgoing.OPEN_INCIDENT.run(connection, [incident]) > 0
+
+
+def _word(given: dict[str, Any], name: str, default: str | None) -> str:
+    value = given.get(name, default)
+    if not isinstance(value, str) or not value.strip() or len(value) > 240:
+        problem = f"its {name} is {'missing' if value is None else 'not a text'}"
+        raise BadInput("the event", problem, f"give {name} as 1 to 240 characters")
+    return value
