@@ -1,6 +1,7 @@
 """What the doctor says of the daemon, of what is stuck or held, of seals, clocks and resellers."""
 
 import fcntl
+import json
 import os
 import socket
 import threading
@@ -36,6 +37,7 @@ from vipflow.store.tables import (
 )
 from vipflow.store.types import instant_text
 
+APPROVE = 'vipflow catchup approve --reason "<why>"'
 RELEASE = 'vipflow release H-1 --reason "<why>"'
 OURS = version("vipflow")
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -108,6 +110,15 @@ def test_a_frozen_daemon_that_keeps_others_out_is_named_with_its_process(place: 
     assert not seen.found("running")
 
 
+def test_a_transport_that_pauses_is_an_error_in_the_servers_words(place: Place) -> None:
+    place.daemon_lives(details=json.dumps({"transport_paused": "535 5.7.8 authentication failed"}))
+    seen = place.doctor("--only", "daemon")
+    assert seen.code == 1
+    finding = seen.one("transport", "error")
+    assert "sends no mail at present: 535 5.7.8 authentication failed" in finding["says"]
+    assert finding["run"] == ["vipflow doctor --mail"]
+
+
 def test_what_is_due_while_nothing_runs_is_an_error(place: Place) -> None:
     place.write(timers)
     place.write(messages)
@@ -168,8 +179,8 @@ def test_the_daemon_of_this_machine_is_asked_how_it_is(place: Place, code: int, 
     server = HTTPServer(("127.0.0.1", 0), type("Answer", (_Answer,), {"code": code}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        place.configure(f"[daemon]\nport = {server.server_port}\n")
-        place.daemon_lives(host=socket.gethostname(), pid=os.getpid())
+        url = f"http://127.0.0.1:{server.server_port}"
+        place.daemon_lives(host=socket.gethostname(), pid=os.getpid(), details=json.dumps({"url": url}))
         seen = place.doctor("--only", "daemon")
         assert f"answers {code}" in seen.one("healthz", status)["says"]
         assert seen.code == (status == "error")
@@ -182,8 +193,8 @@ def test_the_daemon_of_this_machine_is_asked_how_it_is(place: Place, code: int, 
 
 @SQLITE
 def test_a_daemon_that_does_not_answer_is_a_warning(place: Place) -> None:
-    place.configure("[daemon]\nport = 1\n")
-    place.daemon_lives(host=socket.gethostname(), pid=os.getpid())
+    details = json.dumps({"url": "http://127.0.0.1:1"})
+    place.daemon_lives(host=socket.gethostname(), pid=os.getpid(), details=details)
     finding = place.doctor("--only", "daemon").one("healthz", "warning")
     assert finding["says"].startswith("http://127.0.0.1:1/healthz does not answer")
     assert finding["run"]
@@ -288,8 +299,8 @@ def test_without_a_hold_nothing_is_held(place: Place) -> None:
         ),
         ({"mail_only": True}, "forgotten", "Mail of everybody is held since ", RELEASE),
         ({}, "past its end", "though the hold should have ended at ", RELEASE),
-        ({"kind": "backlog", "mail_only": True}, "approval", "as many mails are late", "vipflow catchup approve"),
-        ({"kind": "clock", "mail_only": True}, "approval", "as the clock jumped", "vipflow catchup approve"),
+        ({"kind": "backlog", "mail_only": True}, "approval", "as many mails are late", APPROVE),
+        ({"kind": "clock", "mail_only": True}, "approval", "as the clock jumped", APPROVE),
     ],
 )
 def test_each_hold_that_may_be_forgotten_is_told(

@@ -49,7 +49,7 @@ class Waiting(NamedTuple):
 
 
 class DaemonRow(NamedTuple):
-    """A daemon that has not said that it stopped, or the one that ran last."""
+    """A daemon, as it was last heard of; `details` is JSON text."""
 
     id: str
     host: str
@@ -58,6 +58,7 @@ class DaemonRow(NamedTuple):
     started_at: datetime
     beat_at: datetime
     stopped_at: datetime | None
+    details: str
 
 
 class HoldRow(NamedTuple):

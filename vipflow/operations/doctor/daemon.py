@@ -9,6 +9,9 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib.metadata import version
+from typing import Any
+
+import msgspec
 
 from vipflow.operations.doctor.findings import Finding, at, counted, error, lasting, not_checked, note, ok, warning
 from vipflow.operations.doctor.patient import Patient
@@ -39,6 +42,10 @@ def running(patient: Patient) -> Iterator[Finding]:
         if row.version != ours:
             says = f"The daemon {_where(row)} runs vipflow {row.version}, and this is {ours}."
             yield warning("version", says, "Start it anew, so that both are the same.", "systemctl restart vipflow")
+        paused = _details(row).get("transport_paused")
+        if paused:
+            says = f"The daemon {_where(row)} sends no mail at present: {paused}."
+            yield error("transport", says, "Put that right: it tries again by itself.", "vipflow doctor --mail")
     if alive:
         longest = min(row.started_at for row in alive)
         yield ok("running", f"{counted(len(alive), 'daemon')} running, since {at(longest)}.")
@@ -104,25 +111,30 @@ def _told(what: str, waiting: Waiting) -> str:
 
 
 def answers(patient: Patient) -> Iterator[Finding]:
-    """Whether a daemon on this machine answers where it is told to listen."""
-    host, port = patient.settings.daemon.host, patient.settings.daemon.port
-    if not port or not any(row.host == socket.gethostname() for row in patient.alive):
-        return
-    if patient.offline:
-        yield not_checked("healthz", "without a line to anybody, as asked (--offline)", "Leave --offline out.")
-        return
-    target = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host == "::" else host  # noqa: S104 - compared only
-    url = f"http://{target}:{port}/healthz"
+    """Whether each daemon on this machine answers where it says that it listens."""
+    for row in patient.alive:
+        url = _details(row).get("url")
+        if row.host != socket.gethostname() or not isinstance(url, str) or not url.startswith("http://"):
+            continue
+        if patient.offline:
+            yield not_checked("healthz", f"{url} was not asked, as you wish (--offline)", "Leave --offline out.")
+        else:
+            yield _asked(f"{url}/healthz")
+
+
+def _asked(url: str) -> Finding:
     try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:
-            code = answer.status
+        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 - begins with http://
+            return ok("healthz", f"{url} answers {answer.status}.")
     except urllib.error.HTTPError as told:
         with told:
             says = f"{url} answers {told.code}: something in the daemon has been running for too long."
-        yield error("healthz", says, "See which in what it answers; start it anew if it stays so.", f"curl {url}")
+        return error("healthz", says, "See which in what it answers; start it anew if it stays so.", f"curl {url}")
     except (urllib.error.URLError, OSError) as fault:
-        says = f"{url} does not answer ({getattr(fault, 'reason', fault)}), though a daemon runs on this machine."
-        remedy = "See its log: another program may have the port, or it listens where it was told at its start."
-        yield warning("healthz", says, remedy, "journalctl -u vipflow -n 50")
-    else:
-        yield ok("healthz", f"{url} answers {code}.")
+        says = f"{url} does not answer ({getattr(fault, 'reason', fault)}), though the daemon gives signs of life."
+        return warning("healthz", says, "See what its log says.", "journalctl -u vipflow -n 50")
+
+
+def _details(row: DaemonRow) -> dict[str, Any]:
+    told = msgspec.json.decode(row.details)
+    return told if isinstance(told, dict) else {}
