@@ -18,7 +18,7 @@ def test_every_word_is_heard_not_only_the_first(database_url):
             notify(connection)
 
     async def story():
-        words = asyncio.Queue()
+        words: asyncio.Queue[None] = asyncio.Queue()
 
         async def listen():
             async for _ in heard(database_url):

@@ -88,7 +88,7 @@ class Daemon:
         self.fortunes = Fortunes(self.numbers)
         self.aim = Aim(installation.engine)
         self.heart = Heart(installation.engine, self._details)
-        self.parts = parts_of(installation, self.goes_on)
+        self.parts = parts_of(installation, self.heart.ident, self.goes_on, self._write_refused)
         self.web = Web(make_app(self, self._web_fault), listening)
         own = (
             Tick("heartbeat", in_thread(self._beat), at_least_every=EVERY, woken=False),
@@ -159,6 +159,7 @@ class Daemon:
         for task in background:
             task.cancel()
         ended = await self._put_down()
+        self.parts.close()
         with contextlib.suppress(Exception):
             await asyncio.wait_for(asyncio.to_thread(self._leave), 1.0)
         self.web.stop()
@@ -185,6 +186,7 @@ class Daemon:
 
     def _leave(self) -> None:
         story.stand(self.installation.clock, self.installation.database)
+        self.parts.after_beat()
         self.heart.leave()
 
     def _signalled(self, number: int) -> None:
@@ -224,7 +226,14 @@ class Daemon:
 
     def _beat(self) -> Ticked:
         self.aim.measure()
-        return self.heart.beat()
+        self.parts.before_beat()
+        ticked = self.heart.beat()
+        self.parts.after_beat()
+        return ticked
+
+    def _write_refused(self, count: int) -> None:
+        self.numbers.refuse(count)
+        log.warning("write_refused", tick="delivery", mails=count)
 
     def _details(self) -> dict[str, Any]:
         """What `vipflow daemon list` shows of it."""

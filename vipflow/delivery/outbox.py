@@ -164,6 +164,12 @@ class Delivery:
             raise asyncio.CancelledError
         return report
 
+    def take_back_all(self) -> int:
+        """Takes back, lease or no lease, what others had in hand: for a daemon that knows to be the only one, before
+        its first round. How many messages wait again.
+        """
+        return self._claiming.take_back(timedelta(0))
+
     def next_leaving(self) -> datetime | None:
         """When the next message may leave; None when none waits."""
         with self.engine.database.read() as connection:
@@ -238,7 +244,8 @@ class Delivery:
     def _job(self, mail: Mail) -> Job:
         row, tenant, addressing = mail.lead.row, mail.tenant, mail.lead.addressing
         assert addressing is not None  # noqa: S101 - claiming holds what goes to nobody
-        template, context, items = row.template, row.context, ()
+        template, context = row.template, row.context
+        items: tuple[JobItem, ...] = ()
         if len(mail.messages) > 1:
             template = DIGEST
             context = _digest_context(mail)

@@ -17,7 +17,7 @@ from vipflow.delivery.outbox import Delivery
 from vipflow.errors import Busy
 from vipflow.operations.audit import seal_now
 from vipflow.operations.installation import Installation
-from vipflow.store import outgoing, waiting, work
+from vipflow.store import catchup, outgoing, waiting, work
 
 JUST_NOW = timedelta(minutes=10)
 """No transaction runs for longer: what was received before has been seen by everybody."""
@@ -43,8 +43,14 @@ def always() -> bool:
 
 
 def tick_timers(installation: Installation, go_on: Callable[[], bool] = always) -> Ticked:
-    """Fires every timer that is due. Where it does not `go_on` it ends after the batch in hand."""
+    """Fires every timer that is due. While a grace lasts (see `catchup`) none, and says when it is over. Where it does
+    not `go_on` it ends after the batch in hand.
+    """
     done = faults = 0
+    with installation.database.read() as connection:
+        grace = catchup.grace_until(connection, installation.engine.read_now(connection))
+    if grace is not None:
+        return Ticked(0, 0, grace)
     is_due, next_at = _look(installation, work.next_wake)
     while is_due and go_on():
         report = installation.engine.sweep()
