@@ -71,8 +71,8 @@ class Place:
         mail = "" if "[mail]" in more else '[mail]\ndomain = "north-licences.net"\n'
         (self.folder / "config.toml").write_text(f'[database]\nurl = "{self.url}"\n{mail}{more}')
 
-    def doctor(self, *arguments: str, for_people: bool = True) -> Seen:
-        """Runs the command for programs, and before that for people."""
+    def doctor(self, *arguments: str, for_people: bool = False) -> Seen:
+        """Runs the command for programs; where a story looks at `out`, for people too."""
         self.capsys.readouterr()
         first = run(["doctor", *arguments]) if for_people else None
         out, err = self.capsys.readouterr()

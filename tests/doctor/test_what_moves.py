@@ -18,6 +18,7 @@ from vipflow.engine.sealfile import SealPlace
 from vipflow.engine.seals import seal
 from vipflow.operations.doctor import Limits
 from vipflow.store.audit import Act, remember_acts
+from vipflow.store.catchup import keep_grace
 from vipflow.store.meta import set_meta
 from vipflow.store.outgoing import LEASE
 from vipflow.store.tables import (
@@ -140,12 +141,24 @@ def test_what_is_due_though_a_daemon_runs_is_another(place: Place) -> None:
     assert "vipflow catchup show" in finding["run"]
 
 
-def test_a_daemon_that_has_just_begun_is_given_its_grace(place: Place) -> None:
+def test_a_daemon_that_has_only_just_started_is_given_a_moment(place: Place) -> None:
     place.write(timers)
     place.daemon_lives(started_at=place.ago(minutes=2))
     seen = place.doctor("--only", "daemon")
     assert seen.code == 0
-    assert "started a moment ago" in seen.one("punctual", "note")["says"]
+    assert "has only just started" in seen.one("punctual", "note")["says"]
+
+
+def test_timers_that_wait_out_the_grace_after_a_silence_are_a_note(place: Place) -> None:
+    place.write(timers)
+    place.daemon_lives()
+    with place.database.write() as connection:
+        keep_grace(connection, place.now + timedelta(minutes=9))
+    seen = place.doctor("--only", "daemon")
+    assert seen.code == 0
+    finding = seen.one("punctual", "note")
+    assert "for events to arrive first" in finding["says"]
+    assert finding["run"] == ["vipflow catchup skip-grace"]
 
 
 def test_what_is_held_is_not_overdue(place: Place) -> None:

@@ -7,7 +7,6 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
@@ -15,6 +14,7 @@ import msgspec
 
 from vipflow.operations.doctor.findings import Finding, at, counted, error, lasting, not_checked, note, ok, warning
 from vipflow.operations.doctor.patient import Patient
+from vipflow.store.catchup import grace_until
 from vipflow.store.database_settings import sole_daemon
 from vipflow.store.health import MOST, DaemonRow, Waiting, mails_overdue, timers_overdue
 
@@ -81,6 +81,7 @@ def punctual(patient: Patient) -> Iterator[Finding]:
     with patient.rows() as connection:
         timers = timers_overdue(connection, now - overdue)
         mails = mails_overdue(connection, now - (mail_overdue if patient.alive else overdue))
+        grace = grace_until(connection, now)
     if not timers.number and not mails.number:
         yield ok("punctual", "Nothing is overdue.")
         return
@@ -88,22 +89,19 @@ def punctual(patient: Patient) -> Iterator[Finding]:
     oldest = min(each.oldest for each in (timers, mails) if each.oldest is not None)
     says = f"{told} should have gone by now, the first since {at(oldest)} ({lasting(now - oldest)})"
     alive = patient.alive
-    if not alive:
-        yield error(
-            "punctual", f"{says}, and no daemon runs.", "Start one: it catches up, with the right dates.", _SERVE
-        )
-        return
-    grace = timedelta(minutes=patient.settings.daemon.grace_minutes) + limits.overdue
-    if now - min(row.started_at for row in alive) < patient.here(grace):
-        remedy = (
-            "Wait: after a silence timers rest so that events arrive first. Then look again, or see what is caught up."
-        )
-        yield note("punctual", f"{says}; a daemon started a moment ago.", remedy, "vipflow catchup show")
-        return
-    remedy = "See what it reports, and whether it is held or waits for approval; start it anew if it says nothing."
-    yield error(
-        "punctual", f"{says}, though a daemon runs.", remedy, "vipflow catchup show", "journalctl -u vipflow -n 50"
-    )
+    if grace is not None and alive:
+        says += f"; they wait until {at(grace)} for events to arrive first, as after every silence."
+        yield note("punctual", says, "Wait, or let them go at once.", "vipflow catchup skip-grace")
+    elif not alive:
+        remedy = "Start one: it catches up, with the right dates."
+        yield error("punctual", f"{says}, and no daemon runs.", remedy, _SERVE)
+    elif now - min(row.started_at for row in alive) < patient.here(limits.begun):
+        remedy = "Give it a moment, then look again."
+        yield note("punctual", f"{says}; a daemon has only just started.", remedy, "vipflow doctor --only daemon")
+    else:
+        remedy = "See what it reports, and whether mail waits for approval; start it anew if it says nothing."
+        run = ("vipflow catchup show", "journalctl -u vipflow -n 50")
+        yield error("punctual", f"{says}, though a daemon runs.", remedy, *run)
 
 
 def _told(what: str, waiting: Waiting) -> str:

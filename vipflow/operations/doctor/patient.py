@@ -47,6 +47,8 @@ class Limits:
     beat: timedelta = timedelta(minutes=2)
     overdue: timedelta = timedelta(minutes=1)
     mail_overdue: timedelta = timedelta(hours=1)
+    begun: timedelta = timedelta(minutes=5)
+    """A daemon that started less long ago may still be catching up."""
     seal: timedelta = timedelta(minutes=5)
     hold: timedelta = timedelta(days=1)
     certificate: timedelta = timedelta(days=30)
