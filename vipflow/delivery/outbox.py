@@ -477,7 +477,7 @@ def _digest_context(mail: Mail) -> str:
     return msgspec.json.encode(said).decode()
 
 
-class _OfCustomer(msgspec.Struct):
+class _OfCustomer(msgspec.Struct, frozen=True):
     company: str = ""
 
 
