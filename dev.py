@@ -2,6 +2,7 @@
 """Prepares vipflow's environment and runs things in it.
 
     python3 dev.py demo           play the example year
+    python3 dev.py serve [...]    let it go on by itself: a daemon on a copy of it, an hour a second (--speed, --fresh)
     python3 dev.py test [...]     linters, types, import contracts, the whole suite; arguments go to pytest
     python3 dev.py vipflow ...    the program itself, also found as .venv/bin/vipflow
     python3 dev.py lock [...]     remake requirements/*.txt from pyproject.toml; arguments go to uv (--upgrade)
@@ -54,6 +55,9 @@ def main(arguments: list[str]) -> int:
         prepare("run")
         os.chdir(ROOT)
         return become(VENV / "bin" / "vipflow", "demo", *rest)
+    if command == "serve":
+        prepare("run")
+        return serve(rest)
     if command == "vipflow":
         prepare("run")
         return become(VENV / "bin" / "vipflow", *rest)
@@ -64,6 +68,18 @@ def main(arguments: list[str]) -> int:
         return lock(rest)
     print(__doc__, file=sys.stdout if command in ("-h", "--help", "help") else sys.stderr)
     return 0 if command in ("-h", "--help", "help") else 2
+
+
+def serve(arguments: list[str]) -> int:
+    """The daemon on a copy of the demo, which is played first where that never happened."""
+    os.chdir(ROOT)
+    vipflow = VENV / "bin" / "vipflow"
+    played = Path("var", "demo")
+    if not (played / "vipflow.db").exists():
+        ended = subprocess.call([vipflow, "demo", "--folder", played])
+        if ended:
+            return ended
+    return become(vipflow, "serve", "--demo", str(played), *arguments)
 
 
 # The environment

@@ -48,6 +48,14 @@ class Place(ABC):
     def copy(self) -> AbstractContextManager[Database]:
         """A fresh copy, gone afterwards."""
 
+    @abstractmethod
+    def empty(self) -> AbstractContextManager[str]:
+        """The URL of a database with nothing in it, gone afterwards."""
+
+    def processes(self) -> list[int]:
+        """The processes of the database's own server; none where it is a file."""
+        return []
+
 
 class Folder(Place):
     dialect = "sqlite"
@@ -73,6 +81,15 @@ class Folder(Place):
         finally:
             database.dispose()
             for left in self._copy.parent.glob("copy.db*"):
+                left.unlink()
+
+    @contextmanager
+    def empty(self) -> Iterator[str]:
+        file = self._original.with_name("empty.db")
+        try:
+            yield f"sqlite:///{file}"
+        finally:
+            for left in file.parent.glob("empty.db*"):
                 left.unlink()
 
 
@@ -106,6 +123,21 @@ class Server(Place):
         finally:
             database.dispose()
             self._do("DROP DATABASE {} WITH (FORCE)", self._copy)
+
+    @contextmanager
+    def empty(self) -> Iterator[str]:
+        name = "vipflow_benchmark_empty"
+        self._do("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+        self._do("CREATE DATABASE {} TEMPLATE template0", name)
+        try:
+            yield self._url.set(database=name).render_as_string(hide_password=False)
+        finally:
+            self._do("DROP DATABASE {} WITH (FORCE)", name)
+
+    def processes(self) -> list[int]:
+        with self._administrator() as connection:
+            rows = connection.execute("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()").fetchall()
+        return [pid for (pid,) in rows]
 
     def clear(self) -> None:
         self._do("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._original)

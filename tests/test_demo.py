@@ -36,6 +36,10 @@ from vipflow.store.tenants import all_tenants, team_members
 pytestmark = pytest.mark.xdist_group("year")
 
 
+OF_ONE_DATABASE = {"position", "body", "salt", "digest", "hash", "head"}
+"""Columns that differ between two that tell the same year: salts are drawn, and the hashes stand on them."""
+
+
 @pytest.fixture(scope="module")
 def year(tmp_path_factory):
     """The year, played on SQLite."""
@@ -206,7 +210,11 @@ def test_the_same_year_on_postgresql_leaves_the_same_histories(year, postgres_se
             (subjects, ("tenant", "ref")),
             (inbox, ("tenant", "source", "event_id")),
         ):
-            columns = [column for column in table.columns if column.name not in ("position", "body")]
+            columns = [
+                column
+                for column in table.columns
+                if column.name not in ("position", "body", "salt", "digest", "hash", "head")
+            ]
             ours, theirs = (
                 sorted(map(tuple, rows(each, select(*(table.c[key] for key in keys), *columns))), key=lambda r: r[:3])
                 for each in (year.installation, installation)

@@ -6,14 +6,25 @@ what would be right.
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 import vipflow
@@ -56,6 +67,9 @@ def shipped(folder: str) -> Path:
     return inside if inside.is_dir() else package.parent / folder
 
 
+_URLS = "write sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>"
+
+
 class Section(BaseModel):
     """A table of the file. Each setting's description is what `config.toml` says of it."""
 
@@ -72,7 +86,18 @@ class DatabaseSettings(Section):
     @classmethod
     def _known(cls, url: str) -> str:
         if not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
-            raise ValueError("write sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>")
+            raise ValueError(_URLS)
+        from sqlalchemy import make_url  # settings are read by commands that need no database
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            named = make_url(url)
+        except (ValueError, ArgumentError):
+            raise ValueError(f"it is no URL; {_URLS}") from None
+        if named.drivername == "sqlite" and named.database in (None, "", ":memory:"):
+            raise ValueError("it names no file; write sqlite:///<path>")
+        if named.drivername != "sqlite" and not named.database:
+            raise ValueError("it names no database; write postgresql://<user>:<password>@<host>/<name>")
         return url
 
 
@@ -132,6 +157,42 @@ class SmtpSettings(Section):
     bounces_to: str | None = Field(
         default=None, description="the envelope's sender, where bounces come in; else the reseller's sender"
     )
+
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, host: str) -> str:
+        if re.search(r"[\s/@\[\]]", host) or (":" in host and not _is_address(host)):
+            raise ValueError("write the server's name or address alone; its port is a setting of its own, smtp.port")
+        return host
+
+    @field_validator("bounces_to")
+    @classmethod
+    def _one_address(cls, address: str | None) -> str | None:
+        if address is not None and not re.fullmatch(r"[^\s@,;<>]+@[^\s@,;<>]+", address):
+            raise ValueError("write one address, such as bounces@example.com")
+        return address
+
+    @model_validator(mode="after")
+    def _agrees(self) -> SmtpSettings:
+        """What single settings cannot say: several of them make sense only together."""
+        has_password = self.password is not None or self.password_file is not None
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("password and password_file are both given: keep one of them")
+        if has_password and self.username is None:
+            raise ValueError("there is a password but no username: write smtp.username, or leave the password out")
+        if self.username is not None and not has_password:
+            raise ValueError(
+                "there is a username but no password: give VIPFLOW_SMTP__PASSWORD or smtp.password_file, "
+                "or leave the username out"
+            )
+        if self.security == "none" and self.username is not None and not _is_here(self.host):
+            raise ValueError(
+                f"the password would travel readable to {self.host}: "
+                'write security = "starttls" or "tls"; "none" is for a server on this machine'
+            )
+        if self.security == "none" and self.ca_file is not None:
+            raise ValueError('ca_file is for encrypted lines: write security = "starttls" or "tls", or leave it out')
+        return self
 
 
 class DaemonSettings(Section):
@@ -252,7 +313,8 @@ def _content(file: Path, how: str) -> dict[str, Any]:
         raise ConfigError(str(file), f"it cannot be read: {wrong.strerror}") from wrong
 
 
-def _sections() -> dict[str, type[Section]]:
+def sections() -> dict[str, type[Section]]:
+    """Every table of the file, by its name."""
     return {
         name: field.annotation
         for name, field in Settings.model_fields.items()
@@ -264,7 +326,7 @@ def _variables() -> dict[str, tuple[str, str]]:
     """Every variable that is a setting, with its section and key."""
     return {
         f"{PREFIX}{section}__{key}".upper(): (section, key)
-        for section, model in _sections().items()
+        for section, model in sections().items()
         for key in model.model_fields
     }
 
@@ -278,7 +340,7 @@ def _unknown_variables() -> Iterator[str]:
 
 
 def _told(wrong: ValidationError) -> Iterator[str]:
-    sections = _sections()
+    tables = sections()
     for error in wrong.errors(include_url=False):
         section, *rest = (str(part) for part in error["loc"])
         key = ".".join([section, *rest])
@@ -287,14 +349,39 @@ def _told(wrong: ValidationError) -> Iterator[str]:
         if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             if variable in os.environ:
                 continue  # `_unknown_variables` has told of it
-            valid = list(sections[section].model_fields) if rest and section in sections else list(sections)
+            valid = list(tables[section].model_fields) if rest and section in tables else list(tables)
             what = "setting" if rest else "section"
             near = did_you_mean(rest[-1] if rest else section, valid)
             yield f"there is no {what} {key}{near or '; there are ' + ', '.join(valid)}"
-        elif error["type"] in ("model_type", "model_attributes_type") and section in sections:
-            yield f"{section} = {error['input']!r}{where}: it is a table; write [{section}] and its settings below"
+        elif error["type"] in ("model_type", "model_attributes_type") and section in tables:
+            yield f"{section}{_shown(error['input'])}{where}: it is a table; write [{section}] and its settings below"
         else:
-            yield f"{key} = {error['input']!r}{where}: {_right(error['type'], error['msg'], error.get('ctx', {}))}"
+            value = "" if _is_secret(section, rest) else _shown(error["input"])
+            yield f"{key}{value}{where}: {_right(error['type'], error['msg'], error.get('ctx', {}))}"
+
+
+def _is_secret(section: str, rest: Sequence[str]) -> bool:
+    field = sections()[section].model_fields.get(rest[0]) if rest and section in sections() else None
+    return field is not None and "Secret" in str(field.annotation)
+
+
+def _shown(value: object) -> str:
+    """A wrong value, as others may read it: no whole tables, which may hold secrets, and no password in a URL."""
+    if isinstance(value, (dict, list, tuple, BaseModel)):
+        return ""
+    return " = " + re.sub(r"(//|:)\S*@", r"\1***@", repr(value))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_here(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def _right(kind: str, message: str, context: Mapping[str, Any]) -> str:
@@ -307,6 +394,20 @@ def _right(kind: str, message: str, context: Mapping[str, Any]) -> str:
             return 'write a text, in "quotes"'
         case "tuple_type":
             return 'write one path or a list of them, each in "quotes"'
+        case "greater_than_equal":
+            return f"write {context['ge']:,g} or more"
+        case "greater_than":
+            return f"write more than {context['gt']:,g}"
+        case "less_than_equal":
+            return f"write {context['le']:,g} or less"
+        case "int_type" | "int_parsing" | "int_from_float":
+            return "write a whole number"
+        case "float_type" | "float_parsing" | "finite_number":
+            return "write a number"
+        case "datetime_type" | "datetime_parsing" | "datetime_from_date_parsing" | "datetime_object_invalid":
+            return "write an instant with its offset, e.g. 2025-12-31T18:00:00Z"
+        case "string_too_short":
+            return "it is empty; write a text, or leave it out"
         case _:
             return message.removeprefix("Value error, ")
 

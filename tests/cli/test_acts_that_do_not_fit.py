@@ -41,7 +41,7 @@ def test_a_report_that_contradicts_is_told_as_such(cli: Cli, order: str) -> None
     assert done.code == 0
     assert f"Recorded, but it contradicts what is known: {order} is accepted and stays so." in done.out
     assert "is refused" not in done.out
-    incident = cli("incident", "list", "--json").json["items"][0]["id"]
+    incident = cli("incident", "list", "--each", "--json").json["items"][0]["id"]
     assert f"An incident was opened: {incident} (vipflow incident show {incident})." in done.out
     assert cli("incident", "show", incident).code == 0
     again = cli("order", "refuse", order, *ME, "--id", "form-1")

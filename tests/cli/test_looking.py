@@ -1,5 +1,6 @@
 """History, timers, mails, incidents, explain and next, as they are looked at."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ def incident(cli: Cli, elan: str) -> str:
         "3", "purchase_authorization.add", "customers/k-1/authorizations/PO-80", "2024-04-20T08:00:00Z", lines=LINES
     )
     assert cli("event", "post", "-", stdin=json_lines(added).encode()).code == 0
-    return str(cli("incident", "list", "--json").json["items"][0]["id"])
+    return str(cli("incident", "list", "--each", "--json").json["items"][0]["id"])
 
 
 @pytest.fixture
@@ -152,6 +153,70 @@ def test_a_template_is_tried_out_without_a_database(cli: Cli, tmp_path: Path) ->
     assert "without po_number" in unknown.err
     assert cli("mail", "preview", "payment_reminder", "--language", "de").code == 4
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_mail_is_written_with_a_sheet_that_holds_them_all(cli: Cli, tmp_path: Path) -> None:
+    written = cli("mail", "preview", "--all", "--out", "mails", "--json").json
+    assert written["without_samples"] == []
+    folder = tmp_path / "mails"
+    for language in ("fr", "en"):
+        names = {file.stem for file in (folder / language).glob("*.html")}
+        assert {"payment_reminder", "digest", "renewal_reminder--last-call"} <= names
+        for ending in ("txt", "eml"):
+            assert {file.stem for file in (folder / language).glob(f"*.{ending}")} == names
+    sheet = (folder / "index.html").read_text(encoding="utf-8")
+    assert sheet.count("<iframe") == written["mails"] == len(list(folder.glob("*/*.html")))
+    page = re.sub(r'srcdoc="[^"]*"|<script>.*</script>|<pre>.*?</pre>', "", sheet, flags=re.DOTALL)
+    assert not re.findall(r"src=|href=|url\(|@import|<link|https?:", page)
+    assert not re.findall(r"src=&#34;(?!data:)", sheet)
+
+
+def test_the_sheet_goes_into_an_empty_folder_or_its_own(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "mails"
+    (folder / "fr").mkdir(parents=True)
+    (folder / "fr" / "mine.html").write_text("mine")
+    refused = cli("mail", "preview", "--all", "--out", "mails")
+    assert refused.code == 2
+    assert "mails holds something else; name an empty folder" in refused.err
+    (folder / "fr" / "mine.html").unlink()
+    (folder / "fr").rmdir()
+    assert cli("mail", "preview", "--all", "--out", "mails").code == 0
+    (folder / "fr" / "mine.html").write_text("mine")
+    (folder / "fr" / "old.html").write_text("old")
+    (folder / "written.json").write_text('["fr/old.html", "fr/../../outside.html", 7]')
+    (tmp_path / "outside.html").write_text("outside")
+    assert cli("mail", "preview", "--all", "--out", "mails").code == 0
+    assert not (folder / "fr" / "old.html").exists()
+    assert (folder / "fr" / "mine.html").exists()
+    assert (tmp_path / "outside.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--all"], "--all: it does not say where to; name a folder: vipflow mail preview --all --out mails\n"),
+        (["--out", "mails"], "--out: a single mail is shown, not written; write them all: --all --out DIR\n"),
+        (["payment_reminder", "--all", "--out", "x"], "--all: it is all mails, not payment_reminder alone; "),
+    ],
+)
+def test_what_a_preview_cannot_mean_is_told(cli: Cli, arguments: list[str], says: str) -> None:
+    refused = cli("mail", "preview", *arguments)
+    assert refused.code == 2
+    assert refused.err.startswith(says)
+
+
+def test_a_preview_shows_what_a_reseller_has_of_its_own(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[folders]\nreseller_templates = "ours"\n')
+    own = tmp_path / "ours" / "nord" / "payment_reminder" / "en"
+    own.mkdir(parents=True)
+    (own / "body.txt").write_text("Please pay {{ customer.company }}.\n")
+    assert "Please pay Studio Kerguelen." in cli("mail", "preview", "payment_reminder", "--reseller", "nord").out
+    assert "Please pay Studio Kerguelen." not in cli("mail", "preview", "payment_reminder").out
+    assert cli("check").code == 0
+    (own / "body.txt").write_text("Please pay {{ customer.compny }}.\n")
+    wrong = cli("check")
+    assert wrong.code == 1
+    assert "ours/nord/payment_reminder/en/body.txt line 1: there is no fact 'compny' here" in wrong.err
 
 
 # --- explain and next ----------------------------------------------------------------------------------------------

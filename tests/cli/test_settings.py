@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cli
-from vipflow.config import Settings, load_settings
+from vipflow.config import ConfigError, Settings, load_settings, sections
 
 NEEDS_NONE = [
     ["version"],
@@ -99,7 +99,64 @@ def test_a_value_set_by_a_variable_is_blamed_on_it(cli: Cli, monkeypatch: pytest
     monkeypatch.setenv("VIPFLOW_MAIL__TRANSPORT", "pigeon")
     found = cli("calendar", "renewal", "--anniversary", "2025-01-16")
     assert found.code == 2
-    assert found.err == "the environment: mail.transport = 'pigeon' (set by VIPFLOW_MAIL__TRANSPORT): write \"file\"\n"
+    assert (
+        found.err
+        == 'the environment: mail.transport = \'pigeon\' (set by VIPFLOW_MAIL__TRANSPORT): write "file" or "smtp"\n'
+    )
+
+
+SMTP = [
+    ('username = "u"\npassword = "tops3cret"\npassword_file = "p"', "smtp: password and password_file are both given"),
+    ('password = "tops3cret"', "smtp: there is a password but no username: write smtp.username"),
+    ('username = "u"', "smtp: there is a username but no password: give VIPFLOW_SMTP__PASSWORD"),
+    (
+        'host = "mail.example.com"\nsecurity = "none"\nusername = "u"\npassword = "tops3cret"',
+        "smtp: the password would travel readable to mail.example.com",
+    ),
+    ('security = "none"\nca_file = "ca.pem"', "smtp: ca_file is for encrypted lines"),
+    ("username = 3\npassword = 7071", 'smtp.password: write a text, in "quotes"'),
+    ('password = ["tops3cret"]', 'smtp.password: write a text, in "quotes"'),
+    ('host = "mail.example.com:587"', "smtp.host = 'mail.example.com:587': write the server's name or address alone"),
+    ('host = "smtp://u:tops3cret@mail.example.com"', "smtp.host = 'smtp:***@mail.example.com': write the server's"),
+    ('bounces_to = "a@b.example, c@d.example"', "write one address, such as bounces@example.com"),
+    ('security = "ssl"', 'smtp.security = \'ssl\': write "starttls", "tls" or "none"'),
+    ("rate = 0", "smtp.rate = 0: write more than 0"),
+]
+
+
+@pytest.mark.parametrize(("content", "says"), SMTP)
+def test_settings_of_the_mail_server_that_do_not_fit_are_told_without_the_password(
+    cli: Cli, tmp_path: Path, content: str, says: str
+) -> None:
+    (tmp_path / "config.toml").write_text(f"[smtp]\n{content}\n")
+    found = cli("timers")
+    assert found.code == 2
+    assert says in found.err
+    assert "tops3cret" not in found.err
+    assert "7071" not in found.err
+
+
+def test_a_password_of_the_environment_goes_with_a_username_of_the_file(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.toml").write_text('[smtp]\nusername = "u"\n')
+    monkeypatch.setenv("VIPFLOW_SMTP__PASSWORD", "tops3cret")
+    smtp = load_settings(None).smtp
+    assert smtp.password is not None
+    assert smtp.password.get_secret_value() == "tops3cret"
+    assert "tops3cret" not in repr(smtp)
+
+
+def test_a_secret_in_a_url_or_a_wrong_table_is_not_repeated(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        '[database]\nurl = "mysql://u:tops3@cret@host/name"\n[[smtp]]\npassword = "tops3cret"\n'
+    )
+    with pytest.raises(ConfigError) as wrong:
+        load_settings(None)
+    assert "cret" not in str(wrong.value)
+    assert "tops3" not in str(wrong.value)
+    assert "@host/name" in str(wrong.value)
+    assert "smtp: it is a table" in str(wrong.value)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +169,10 @@ def test_a_file_that_cannot_be_read_is_named(cli: Cli, tmp_path: Path, content: 
     found = cli("timers", "--config", "mine.toml")
     assert found.code == 2
     assert found.err.startswith(f"mine.toml: {says}")
+
+
+_SHOWN_OTHERWISE = {"email_templates", "policies", "catalogues"}
+"""Lists, whose examples are no defaults."""
 
 
 def test_the_shipped_config_says_the_defaults() -> None:
@@ -128,6 +189,16 @@ def test_the_shipped_config_says_the_defaults() -> None:
     defaults = Settings()
     assert said["database"]["url"] == defaults.database.url
     assert said["folders"]["workflows"] == "workflows"
-    assert said["mail"] == {"transport": "file", "folder": "var/mail", "domain": defaults.mail.domain}
-    assert {*said} == {"database", "folders", "mail", "clock"}
-    assert said["clock"]["stands_at"].tzinfo is not None, "an example: by default time goes on"
+    assert {name: {*said[name]} for name in said} | {"smtp": {*said["smtp"], "password"}} == {
+        name: {*section.model_fields} - _SHOWN_OTHERWISE for name, section in sections().items()
+    }, "every setting stands in it"
+    for section in ("mail", "daemon", "audit"):
+        for key, value in said[section].items():
+            default = getattr(getattr(defaults, section), key)
+            assert value == (str(default) if isinstance(default, Path) else default), f"{section}.{key}"
+    defaults_of_smtp = {
+        key: getattr(defaults.smtp, key) for key in ("host", "port", "security", "connections", "timeout")
+    }
+    assert said["smtp"] == said["smtp"] | defaults_of_smtp, "the others have none"
+    for key in ("stands_at", "continues_from"):
+        assert said["clock"][key].tzinfo is not None, "an example: by default time goes on"

@@ -17,6 +17,32 @@ def test_a_first_reseller_and_its_team_from_nothing(cli: Cli, place: Path) -> No
     assert "Europe/Paris" in shown.out
 
 
+def test_a_resellers_logo_and_colour_are_kept_and_can_be_taken_back(cli: Cli, nord: int) -> None:
+    me = ("--as", "ada@nord.example")
+    brand = ("--logo", "https://nord.example/logo.png", "--colour", "#0d6e6e")
+    assert cli("reseller", "set", *brand, *me).code == 0
+    shown = cli("reseller", "show", "nord", "--json").json
+    assert (shown["logo"], shown["colour"]) == ("https://nord.example/logo.png", "#0d6e6e")
+    assert cli("reseller", "set", "--logo", "", *me).code == 0
+    assert cli("reseller", "show", "nord", "--json").json["logo"] is None
+
+
+def test_a_logo_and_a_colour_that_mails_could_not_show_are_refused(cli: Cli, nord: int) -> None:
+    wrong = cli(
+        "reseller", "set", "--logo", "http://nord.example/l.png", "--colour", "teal",
+        "--invitation-link", "javascript:alert(1)", "--as", "ada@nord.example",
+    )  # fmt: skip
+    assert wrong.code == 2
+    for says in (
+        "logo: its address begins with https://",
+        "colour: 'teal' is none; write # and six digits, such as #2f5d8a",
+        "invitation_link: write an address on the web",
+    ):
+        assert says in wrong.err
+    for logo in ("data:image/png;base64,x", 'https://a.example/"><script>', "https://a.example/a b.png", "logo.png"):
+        assert cli("reseller", "set", "--logo", logo, "--as", "ada@nord.example").code == 2
+
+
 def test_a_reseller_is_changed_and_what_changed_is_told(cli: Cli, nord: int) -> None:
     me = ("--as", "ada@nord.example")
     changed = cli("reseller", "set", "--policy", "vip-2019", "--signature", "Nord\\nParis", *me)

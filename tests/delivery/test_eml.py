@@ -74,6 +74,38 @@ def test_the_bytes_are_ascii_in_crlf_lines_of_a_length_that_every_server_takes()
     assert max(map(len, raw.split(b"\r\n"))) <= 78
 
 
+BOTH = Rendered(MAIL.subject, MAIL.text, '<p title="é=">L’été\u00a0: 5 €</p>\n' + "<b>x</b>" * 300 + "\n")
+
+
+def test_text_and_html_are_alternatives_the_better_one_last():
+    mail = message_from_bytes(built(BOTH), policy=policy.default)
+    assert mail.get_content_type() == "multipart/alternative"
+    text, page = mail.iter_parts()
+    assert [part.get_content_type() for part in (text, page)] == ["text/plain", "text/html"]
+    assert [part["Content-Transfer-Encoding"] for part in (text, page)] == ["quoted-printable"] * 2
+    assert text.get_content().replace("\r\n", "\n") == BOTH.text
+    assert page.get_content().replace("\r\n", "\n") == BOTH.html
+    assert mail.defects == text.defects == page.defects == []
+    assert mail["Subject"] == BOTH.subject
+
+
+def test_with_html_too_the_same_mail_is_the_same_bytes_in_short_ascii_lines():
+    raw = built(BOTH)
+    assert raw == built(BOTH)
+    assert raw.isascii()
+    assert b"\n" not in raw.replace(b"\r\n", b"")
+    assert max(map(len, raw.split(b"\r\n"))) <= 78
+
+
+def test_what_separates_the_parts_is_the_mails_own_and_stands_in_no_text():
+    boundary = message_from_bytes(built(BOTH)).get_boundary()
+    assert boundary is not None
+    assert boundary != message_from_bytes(built(BOTH, message_id="<b@c.example>")).get_boundary()
+    hostile = Rendered("x", f"--{boundary}\n--{boundary}--\n", f"<p>\n--{boundary}--\n</p>\n")
+    mail = message_from_bytes(built(hostile), policy=policy.default)
+    assert [part.get_content().replace("\r\n", "\n") for part in mail.iter_parts()] == [hostile.text, hostile.html]
+
+
 def test_a_date_is_written_with_its_own_offset_and_must_have_one():
     raw = built(date=datetime(2025, 3, 17, 8, 0, tzinfo=timezone(timedelta(hours=1))))
     assert b"\r\nDate: Mon, 17 Mar 2025 08:00:00 +0100\r\n" in raw

@@ -12,7 +12,9 @@ import pytest
 
 from tests.workflows.world import SHIPPED
 from vipflow.delivery import samples, typography
-from vipflow.delivery.render import Rendered, Templates, check_templates
+from vipflow.delivery.checking import check_templates
+from vipflow.delivery.digest import DIGEST
+from vipflow.delivery.render import Rendered, Templates
 from vipflow.operations.templates import facts_of, samples_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "email_templates"
@@ -98,14 +100,16 @@ def facts_said(template: str, language: str, context: Mapping[str, Any]) -> Iter
 
 
 def test_every_template_exists_in_every_language_and_says_only_what_it_is_told():
-    expected = {template: list(facts) for template, facts in samples.FACTS.items()}
-    assert check_templates(TEMPLATES, expected, samples.all_contexts()) == []
-    assert set(TEMPLATES.names) == set(samples.FACTS)
+    expected = {template: list(facts) for template, facts in [*samples.FACTS.items(), (DIGEST, samples.DIGEST)]}
+    known = {**samples.all_contexts(), DIGEST: {"one mail": samples.DIGEST}}
+    assert check_templates(TEMPLATES, expected, known) == []
+    assert set(TEMPLATES.names) == set(expected)
 
 
 def test_the_workflows_tell_each_mail_what_its_samples_tell():
     told = facts_of(SHIPPED)
     assert {template: sorted(facts) for template, facts in samples.FACTS.items()} == told
+    told[DIGEST] = sorted(samples.DIGEST)
     assert check_templates(TEMPLATES, told, samples_of(SHIPPED)) == []
 
 

@@ -337,6 +337,77 @@ UPDATE messages SET failures = 7 WHERE state = 'waiting';
 -- says: which has no such bytes
 UPDATE messages SET digest = 'W-0:1:x:y' WHERE state = 'sent';
 
+-- I8 a row changed
+-- says: history 2: it, or its place in the chain, was changed after it was written
+UPDATE history SET actor = 'mallory' WHERE subject = '@ann' AND sequence = 2;
+
+-- I8 a row's facts
+-- says: history 2: its facts, reason or note were changed after it was written
+UPDATE history SET facts_after = '{"name":"Mallory"}' WHERE subject = '@ann' AND sequence = 2;
+
+-- I8 a reason put in
+-- says: history 3: its facts, reason or note were changed after it was written
+UPDATE history SET reason = 'because' WHERE subject = '@ann' AND sequence = 3;
+
+-- I8 another salt
+-- says: history 3: its facts, reason or note were changed after it was written
+UPDATE history SET salt = '' WHERE subject = '@ann' AND sequence = 3;
+
+-- I8 a row lost
+-- says: history 4: history 3 before it is gone
+DELETE FROM history WHERE subject = '@ann' AND sequence = 3;
+
+-- I8 the last row lost
+-- says: it is not the row that was written last: rows behind it are gone
+DELETE FROM history WHERE subject = '@ann' AND sequence = (SELECT sequence FROM subjects WHERE ref = '@ann');
+
+-- I8 all rows of a subject lost
+-- says: owner @eve: all its history is gone
+DELETE FROM history WHERE subject = '@eve';
+
+-- I8 sealed rows lost
+-- says: of history that it covers are gone
+DELETE FROM history WHERE subject = '@eve';
+
+-- I8 all history lost
+-- says: history ends before what was sealed then
+DELETE FROM history;
+
+-- I8 rows in another order
+-- says: rows of history that it covers were changed after it was made; those that are there are of club
+UPDATE history SET position = 1000000 WHERE position = 2;
+UPDATE history SET position = 2 WHERE position = 3;
+UPDATE history SET position = 3 WHERE position = 1000000;
+
+-- I8 an act changed
+-- says: act 1: it was changed after it was written, or put in
+UPDATE audit SET actor = 'mallory' WHERE position = 1;
+
+-- I8 an act lost
+-- says: act 2: act 1 before it is gone
+DELETE FROM audit WHERE position = 1;
+
+-- I8 the last act lost
+-- says: 1 of the 2 acts that it covers are gone; the audit ends before what was sealed then
+DELETE FROM audit WHERE position = 2;
+
+-- I8 an act put in
+-- says: act 3: it was changed after it was written, or put in
+INSERT INTO audit (position, tenant, at, actor_kind, actor, act, target, reason, details, hash)
+SELECT 3, tenant, at, actor_kind, actor, act, target, reason, details, hash FROM audit WHERE position = 1;
+
+-- I8 a seal changed
+-- says: rows of history that it covers were changed after it was made
+UPDATE seals SET digest = 'A' WHERE number = 1;
+
+-- I8 a seal lost
+-- says: seal 1 before it is gone
+DELETE FROM seals WHERE number = 1;
+
+-- I8 a seal that follows another
+-- says: it does not follow the seal before it
+UPDATE seals SET previous = 'A' WHERE number = 2;
+
 -- I9 a case
 -- says: it points to @eve, which is of tenant north
 UPDATE cases SET subject = '@eve' WHERE ref = '@ready';

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -19,8 +20,11 @@ from tests import postgres
 from tests.engine.workshop import WORKSHOP, WorkshopTrade
 from tests.engine.worlds import START, World, opened
 from vipflow.case import View
+from vipflow.engine.sealfile import SealPlace
+from vipflow.engine.seals import seal
 from vipflow.engine.verify import INVARIANTS, Report, verify
 from vipflow.facts import encode_facts
+from vipflow.store.audit import Act, remember_acts
 from vipflow.store.database import Database
 from vipflow.store.schema import create_all
 from vipflow.store.tables import messages
@@ -119,6 +123,14 @@ def story(database: Database) -> None:
     north.applied("repair.bring", "owners/eve/repairs/job1", {"bicycle": "black"})
     with database.write() as connection:
         connection.execute(_sent_properly(world))
+        retried = Act(world.tenant, "staff", "bob@x.org", "mail.retry", "message/1", "the server was down")
+        remember_acts(connection, [retried, Act(None, "staff", "eve@x.org", "hold.make", "everything")], END)
+    with TemporaryDirectory() as folder:
+        place = SealPlace(Path(folder) / "key", Path(folder) / "seals")
+        assert seal(database, place, world.engine.read_now).rows > 10
+        world.applied("owner.change_phone", "owners/bob", {"phone": "7"})
+        assert seal(database, place, world.engine.read_now).rows == 1
+    world.applied("owner.change_phone", "owners/bob", {"phone": "8"})
 
 
 def another_tenant(database: Database) -> World:

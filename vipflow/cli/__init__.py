@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 
 # Panels of `vipflow --help`, in order; of each its modules and the command that a module adds.
 _PANELS = {
-    "Begin": {"demo": "demo", "check": "check", "database": "db", "reseller": "reseller", "team": "team"},
+    "Begin": {
+        "demo": "demo",
+        "serve": "serve",
+        "check": "check",
+        "database": "db",
+        "reseller": "reseller",
+        "team": "team",
+    },
     "Your customers": {
         "customer": "customer",
         "authorization": "authorization",
@@ -42,11 +49,18 @@ _PANELS = {
         "history": "history",
         "timers": "timers",
         "mail": "mail",
-        "incident": "incident",
         "simulate": "simulate",
         "calendar": "calendar",
     },
-    "Look inside": {"workflow": "workflow", "verify": "verify", "version": "version"},
+    "When something stops": {"incident": "incident", "hold": "hold", "release": "release"},
+    "Look inside": {
+        "doctor": "doctor",
+        "daemon": "daemon",
+        "workflow": "workflow",
+        "verify": "verify",
+        "audit": "audit",
+        "version": "version",
+    },
 }
 
 

@@ -227,7 +227,20 @@ def _next(summary: Summary) -> Iterator[RenderableType]:
     made = Table.grid(padding=(0, 2))
     for hint in summary.hints:
         made.add_row(Text(f"  {hint.command}", no_wrap=True), Text(f"# {hint.shows}", style="dim"))
+    made.add_row(
+        Text(f"  {_going_on(summary.settings.parent)}", no_wrap=True), Text("# it goes on by itself", style="dim")
+    )
     yield made
+
+
+def _going_on(folder: Path) -> str:
+    """What lets a daemon go on with the year: in a checkout its script, which needs no environment."""
+    import vipflow
+
+    script = Path(vipflow.__file__).parent.parent / "dev.py"
+    if script.is_file() and folder.resolve() == script.parent / "var" / "demo":
+        return "python3 dev.py serve"
+    return f"vipflow serve --demo {folder}"
 
 
 def _reaching_this_program() -> Iterator[str]:

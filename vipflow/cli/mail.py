@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -129,18 +130,47 @@ def preview(
     sample: Annotated[
         str | None, typer.Option("--sample", help="Which sample facts; an unknown name lists them.", metavar="NAME")
     ] = None,
+    reseller: Annotated[
+        str | None,
+        typer.Option("--reseller", help="With the templates that this one has of its own.", metavar="KEY"),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every mail in every language, as files.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="With --all: the folder that they are written to.", metavar="DIR")
+    ] = None,
 ) -> None:
-    """Shows what a template makes of sample facts, without any database."""
+    """Shows what a template makes of sample facts, without any database.
+
+    With --all every mail is written as .html, .txt and .eml, with a page that shows them all: index.html.
+    """
     from vipflow.operations.templates import preview_template, templates_known
 
+    if every or out is not None:
+        _write_all(session, template, reseller, every, out)
+        return
     if template is None:
         session.out.rows(
             templates_known(session.files),
             {"Template": lambda each: each.name, "To": lambda each: each.to, "Sent by": lambda each: each.workflow},
         )
         return
-    found = preview_template(session.files, template, language, sample)
+    found = preview_template(session.files, template, language, sample, reseller)
     session.out.answer(found, f"Subject: {found.subject_line}\n", *_lines(found.text))
+
+
+def _write_all(session: Session, template: str | None, reseller: str | None, every: bool, out: Path | None) -> None:
+    from vipflow.operations.sheet import write_sheet
+
+    if out is None:
+        raise BadInput("--all", "it does not say where to", "name a folder: vipflow mail preview --all --out mails")
+    if not every:
+        raise BadInput("--out", "a single mail is shown, not written", "write them all: --all --out DIR")
+    if template is not None:
+        raise BadInput("--all", f"it is all mails, not {template} alone", "leave one of them out")
+    written = write_sheet(session.files, out, reseller)
+    session.out.answer(written, f"{written.mails} mails are written. Open {written.index}")
+    if written.without_samples:
+        session.out.note(f"Without samples, and so left out: {', '.join(written.without_samples)}")
 
 
 # --- acts ----------------------------------------------------------------------------------------------------------

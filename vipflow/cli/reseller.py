@@ -28,6 +28,13 @@ Signature = Annotated[
 Link = Annotated[
     str | None, typer.Option("--invitation-link", help="Where an invitation leads, at Adobe.", metavar="URL")
 ]
+Logo = Annotated[
+    str | None,
+    typer.Option("--logo", help="Where its logo lies (https), 40 points high in mails; '' for none.", metavar="URL"),
+]
+Colour = Annotated[
+    str | None, typer.Option("--colour", help="The colour of its mails, e.g. #2f5d8a; '' for ours.", metavar="#RRGGBB")
+]
 Numbers = Annotated[
     list[str] | None,
     typer.Option("--number", help="A number of the policy that is its own: order_due_days=21. Repeat.", metavar="N=V"),
@@ -54,6 +61,8 @@ def add(
     phone: Phone = None,
     signature: Signature = None,
     invitation_link: Link = None,
+    logo: Logo = None,
+    colour: Colour = None,
     number: Numbers = None,
 ) -> None:
     """Adds a reseller."""
@@ -64,7 +73,7 @@ def add(
         session.installation,
         key=key,
         name=name,
-        settings=_settings(sender, phone, signature, invitation_link),
+        settings=_settings(sender, phone, signature, invitation_link, logo, colour),
         overrides=_numbers(number),
         **{option: value for option, value in chosen.items() if value is not None},
     )
@@ -111,6 +120,8 @@ def show(session: Session, key: Key) -> None:
                 "Phone": found.phone,
                 "Signature": found.signature or None,
                 "Invitation link": found.invitation_link,
+                "Logo": found.logo,
+                "Colour": found.colour,
                 "Team": found.team,
                 "Customers": found.customers,
             }
@@ -128,6 +139,8 @@ def set_(
     phone: Phone = None,
     signature: Signature = None,
     invitation_link: Link = None,
+    logo: Logo = None,
+    colour: Colour = None,
     number: Numbers = None,
     drop_number: Annotated[
         list[str] | None,
@@ -144,7 +157,7 @@ def set_(
         policy=policy,
         language=language,
         zone=zone,
-        settings=_settings(sender, phone, signature, invitation_link),
+        settings=_settings(sender, phone, signature, invitation_link, logo, colour),
         overrides=_numbers(number),
         drop=drop_number or (),
     )
@@ -157,13 +170,20 @@ def set_(
 
 
 def _settings(
-    sender: str | None, phone: str | None, signature: str | None, invitation_link: str | None
+    sender: str | None,
+    phone: str | None,
+    signature: str | None,
+    invitation_link: str | None,
+    logo: str | None,
+    colour: str | None,
 ) -> dict[str, str | None]:
     return {
         "sender": sender,
         "phone": phone,
         "signature": signature.replace("\\n", "\n") if signature is not None else None,
         "invitation_link": invitation_link,
+        "logo": logo,
+        "colour": colour,
     }
 
 

@@ -25,10 +25,16 @@ def verify(
     """
     from vipflow.cli.output import FAULT, table
     from vipflow.engine.verify import verify as verify_database
+    from vipflow.operations.audit import seal_place
 
     installation = session.installation
     report = verify_database(
-        installation.database, installation.workflows, installation.trade, now=installation.clock.now(), most=show
+        installation.database,
+        installation.workflows,
+        installation.trade,
+        now=installation.clock.now(),
+        most=show,
+        seals=seal_place(installation),
     )
     out = session.out
     out.answer(

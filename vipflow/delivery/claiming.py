@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import Message as ParsedMail
 from email.utils import getaddresses
@@ -74,7 +74,7 @@ class Claiming:
         """At most `most` messages that are due, with the ladders they stand on and the digests they belong to;
         `only_one`: one mail. Raises Busy or DatabaseUnusable where nothing could be taken.
         """
-        claims = Claims(taken_back=self._take_back())
+        claims = Claims(taken_back=self.take_back())
         for tenant, daily, subjects in self._due(most):
             try:
                 claims.add(self._claim_for(tenant, daily, subjects, only_one))
@@ -107,10 +107,10 @@ class Claiming:
                 found.append((tenant, daily, sorted({row.subject for row in rows} - set(daily))))
         return found
 
-    def _take_back(self) -> int:
+    def take_back(self, lease: timedelta | None = None) -> int:
         """Messages in hand for longer than a lease wait again: whoever had them is gone."""
         with self.engine.database.read() as connection:
-            until = self.engine.read_now(connection) - outgoing.LEASE
+            until = self.engine.read_now(connection) - (outgoing.LEASE if lease is None else lease)
             forgotten = outgoing.left_in_hand(connection, until)
         if not forgotten:
             return 0

@@ -95,7 +95,7 @@ def build_mail(
     date: datetime,
     headers: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The mail, ready for SMTP: one text part, CRLF line ends, ASCII, quoted-printable.
+    """The mail, ready for SMTP: its text and its HTML as alternatives, CRLF line ends, ASCII, quoted-printable.
 
     `date` is aware; `headers` are further ones. The envelope's recipients are the `email` of `to` and `cc`; who
     stands in both is written in `to` alone. Raises `MailError`.
@@ -126,14 +126,25 @@ def build_mail(
                 f"the header {name!r}", "it is not one that may be added", "use a name such as X-Shop-Order"
             )
         lines.append(_words(name, value))
-    lines += [
-        "MIME-Version: 1.0",
-        'Content-Type: text/plain; charset="utf-8"',
-        "Content-Transfer-Encoding: quoted-printable",
-    ]
-    text = rendered.text.replace("\r\n", "\n").replace("\r", "\n")
-    body = quopri.encodestring(text.encode("utf-8", "replace")).replace(b"\n", _EOL.encode())
-    return (_EOL.join(lines) + _EOL * 2).encode("ascii") + body
+    lines.append("MIME-Version: 1.0")
+    text = _part("plain", rendered.text)
+    if rendered.html is None:
+        return _EOL.join(lines).encode("ascii") + _EOL.encode() + text
+    # "=_" stands in no quoted-printable text, so no part can hold the boundary (RFC 2045, 6.7).
+    boundary = f"=_{hashlib.sha256(message_id.encode()).hexdigest()[:32]}"
+    lines += ["Content-Type: multipart/alternative;", f' boundary="{boundary}"', "", ""]
+    parts = b"".join(
+        f"--{boundary}{_EOL}".encode() + part + _EOL.encode() for part in (text, _part("html", rendered.html))
+    )
+    return _EOL.join(lines).encode("ascii") + parts + f"--{boundary}--{_EOL}".encode()
+
+
+def _part(kind: str, content: str) -> bytes:
+    """A part with its headers. What mail programs show best stands last (RFC 2046, 5.1.4)."""
+    head = f'Content-Type: text/{kind}; charset="utf-8"{_EOL}Content-Transfer-Encoding: quoted-printable{_EOL * 2}'
+    plain = content.replace("\r\n", "\n").replace("\r", "\n")
+    body = quopri.encodestring(plain.encode("utf-8", "replace")).replace(b"\n", _EOL.encode())
+    return head.encode() + body
 
 
 def message_id(tenant_key: str, message_key: str, domain: str) -> str:

@@ -22,11 +22,14 @@ import msgspec
 from vipflow.case import Tenant
 from vipflow.delivery.bounces import refused_for_good, suppression_row, tell_subject
 from vipflow.delivery.claiming import Claimed, Claiming, Claims, headers_of, mails_of, recipients_of
+from vipflow.delivery.digest import DIGEST
 from vipflow.delivery.eml import MESSAGE_HEADER, message_id
+from vipflow.delivery.html import brand_of
+from vipflow.delivery.making import Job, JobItem, Made, Unmade
 from vipflow.delivery.render import Templates
 from vipflow.delivery.settling import Becomes, Rules, after, incident_row
 from vipflow.delivery.transport import Outcome, Parcel, Transport
-from vipflow.delivery.writing import Job, Part, Unwritable, Writer, WriterHere
+from vipflow.delivery.workshop import Workshop
 from vipflow.engine import Engine
 from vipflow.engine.batch import told
 from vipflow.errors import VipflowError
@@ -103,7 +106,8 @@ class Delivery:
     """Sends what waits in the outbox of an engine's database. One round at a time.
 
     `daemon` names the hand; no two that run beside each other bear the same. `told_refused` hears how many writes of a
-    round were refused because the lease was over; `refused_writes` counts them all.
+    round were refused because the lease was over; `refused_writes` counts them all. Without a `workshop` of child
+    processes mails are written in this one.
     """
 
     def __init__(
@@ -115,7 +119,7 @@ class Delivery:
         *,
         daemon: str = "delivery",
         rules: Rules | None = None,
-        writer: Writer | None = None,
+        workshop: Workshop | None = None,
         told_refused: Callable[[int], None] = lambda count: None,
     ) -> None:
         self.engine = engine
@@ -123,7 +127,7 @@ class Delivery:
         self.domain = domain
         self.daemon = daemon
         self.rules = rules if rules is not None else Rules()
-        self.writer: Writer = writer if writer is not None else WriterHere(templates)
+        self.workshop = workshop if workshop is not None else Workshop(templates, workers=0)
         self.told_refused = told_refused
         self.refused_writes = 0
         self._claiming = Claiming(engine, daemon, self.rules)
@@ -160,6 +164,12 @@ class Delivery:
             raise asyncio.CancelledError
         return report
 
+    def take_back_all(self) -> int:
+        """Takes back, lease or no lease, what others had in hand: for a daemon that knows to be the only one, before
+        its first round. How many messages wait again.
+        """
+        return self._claiming.take_back(timedelta(0))
+
     def next_leaving(self) -> datetime | None:
         """When the next message may leave; None when none waits."""
         with self.engine.database.read() as connection:
@@ -192,39 +202,68 @@ class Delivery:
         longest = getattr(self.transport, "longest", timedelta(0))  # in hand of some transports; others are quick
         return max(outgoing.LEASE - MARGIN - longest, outgoing.LEASE / 2).total_seconds()
 
-    def _write(self, mails: Sequence[Mail], until: float) -> None:
-        """Gives each mail its parcel: of the bytes that were made before, or written now."""
+    def _write(self, mails: list[Mail], until: float) -> None:
+        """Gives each mail its parcel: of the bytes that were made before, or written now. What a digest cannot take up
+        becomes a mail of its own, with its problem; the digest is written once more without it.
+        """
         self._fetch_kept(mails, until)
         new = [mail for mail in mails if mail.parcel is None and mail.problem is None]
-        for mail, answer in zip(new, self.writer.write_all([self._job(mail) for mail in new]), strict=True):
-            if isinstance(answer, Unwritable):
-                mail.problem = answer.problem
-                continue
-            addressing = mail.lead.addressing
-            assert addressing is not None  # noqa: S101 - it was written to somebody
-            mail.digest = answer.digest
-            mail.parcel = Parcel(
-                mail.tenant.key,
-                mail.lead.row.key,
-                self._message_id(mail),
-                addressing.sender.email,
-                mail.lead.recipients,
-                answer.content,
-                _dated_at(mail),
-                until,
-            )
+        while new:
+            answers = self.workshop.render_all([self._job(mail) for mail in new])
+            again = []
+            for mail, answer in zip(new, answers, strict=True):
+                if isinstance(answer, Unmade):
+                    mail.problem = answer.says
+                elif answer.left_out:
+                    mails += self._without(mail, dict(answer.left_out))
+                    again.append(mail)
+                else:
+                    self._made(mail, answer, until)
+            new = again
+
+    def _made(self, mail: Mail, answer: Made, until: float) -> None:
+        mail.digest = answer.digest
+        mail.parcel = Parcel(
+            mail.tenant.key,
+            mail.lead.row.key,
+            self._message_id(mail),
+            answer.sender,
+            mail.lead.recipients,
+            answer.content,
+            _dated_at(mail),
+            until,
+        )
+
+    @staticmethod
+    def _without(mail: Mail, problems: dict[int, str]) -> list[Mail]:
+        """Takes these messages out of a digest; a mail for each, which says why."""
+        out = [Mail([mail.messages[place]], problem=problem) for place, problem in problems.items()]
+        mail.messages = [each for place, each in enumerate(mail.messages) if place not in problems]
+        return out
 
     def _job(self, mail: Mail) -> Job:
-        row, addressing = mail.lead.row, mail.lead.addressing
+        row, tenant, addressing = mail.lead.row, mail.tenant, mail.lead.addressing
         assert addressing is not None  # noqa: S101 - claiming holds what goes to nobody
+        template, context = row.template, row.context
+        items: tuple[JobItem, ...] = ()
+        if len(mail.messages) > 1:
+            template = DIGEST
+            context = _digest_context(mail)
+            items = tuple(
+                JobItem(each.row.template, each.row.context, _company(each.row.context)) for each in mail.messages
+            )
         return Job(
-            mail.tenant,
-            tuple(Part(each.row.template, each.row.context) for each in mail.messages),
+            tenant.key,
+            template,
             row.language,
+            context,
+            tenant.zone.key,
+            brand_of(tenant),
             addressing,
             self._message_id(mail),
             _dated_at(mail),
             {MESSAGE_HEADER: row.key},
+            items,
         )
 
     def _message_id(self, mail: Mail) -> str:
@@ -428,3 +467,29 @@ def _dated_at(mail: Mail) -> datetime:
     """The date of a mail: when the last of it may leave, the same on every copy."""
     instants: list[datetime] = [at for each in mail.messages for at in (each.row.created_at, each.row.not_before)]
     return max(instants)
+
+
+def _digest_context(mail: Mail) -> str:
+    """What a digest says beside its items: for whom and from whom it is, in the words of the first, and its day."""
+    words = msgspec.json.decode(mail.lead.row.context)
+    day = _dated_at(mail).astimezone(mail.tenant.zone).date()
+    said = {"person": words.get("person"), "reseller": words.get("reseller"), "day": day.isoformat()}
+    return msgspec.json.encode(said).decode()
+
+
+class _OfCustomer(msgspec.Struct):
+    company: str = ""
+
+
+class _Company(msgspec.Struct):
+    customer: _OfCustomer = _OfCustomer()
+    reference: str = ""
+
+
+_company_words = msgspec.json.Decoder(_Company).decode
+
+
+def _company(context: str) -> str:
+    """Under whom a digest groups a mail."""
+    words = _company_words(context)
+    return words.customer.company or words.reference

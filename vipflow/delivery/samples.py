@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from markupsafe import Markup
+
+from vipflow.delivery.digest import Item
+from vipflow.delivery.html import Brand
+
 Context = Mapping[str, Any]
 
-_RESELLER = {
+RESELLER = {
     "name": "Atelier Numérique",
     "phone": "01 99 00 12 00",
     "signature": "L’équipe licences\nAtelier Numérique, Nantes",
@@ -38,7 +44,7 @@ _TO_CUSTOMER = {
     "customer": _CUSTOMER,
     "contact": {"name": "Camille Le Goff", "email": "camille.legoff@studio-kerguelen.example"},
     "person": {"name": "Camille Le Goff"},
-    "reseller": _RESELLER,
+    "reseller": RESELLER,
     "manager": _MANAGER,
 }
 _TO_MANAGER = {**_TO_CUSTOMER, "person": {"name": "Hélène Marchetti"}}
@@ -151,8 +157,44 @@ FACTS: Mapping[str, Context] = {
 }
 """What each template is told when everything is known."""
 
+DIGEST: Context = {
+    "person": _TO_MANAGER["person"],
+    "reseller": RESELLER,
+    "day": "2025-03-16",
+    "count": 1,
+    "items": [
+        {
+            "company": "Studio Kerguelen",
+            "first": True,
+            "subject": "PA-4M2X-8TQH",
+            "text": "Studio Kerguelen, PA-4M2X-8TQH\n",
+            "html": Markup("<h3>Studio Kerguelen</h3>\n<p>PA-4M2X-8TQH</p>"),
+        }
+    ],
+}
+"""What the template of digests is told: by `render_digest`, not by a workflow."""
+
 TO_MANAGERS = frozenset(template for template, facts in FACTS.items() if facts["person"] == _TO_MANAGER["person"])
 """The templates that the reseller's own account managers get."""
+
+_LOGO = """<svg xmlns="http://www.w3.org/2000/svg" width="236" height="40" viewBox="0 0 236 40">
+<rect width="40" height="40" rx="9" fill="#0d6e6e"/><path d="M11 28 20 11l9 17" fill="none" stroke="#fff"
+stroke-width="3.4" stroke-linecap="round" stroke-linejoin="round"/><circle cx="20" cy="25" r="2.6" fill="#fff"/>
+<text x="52" y="27" font-family="Segoe UI,Helvetica,Arial,sans-serif" font-size="20" font-weight="600" fill="#17343a"
+>Atelier Numérique</text></svg>"""
+
+BRAND = Brand(RESELLER["name"], "data:image/svg+xml;base64," + base64.b64encode(_LOGO.encode()).decode(), "#0d6e6e")
+"""The brand of the invented reseller. Its logo is part of the page, which only a preview may do."""
+
+DIGEST_ITEMS = tuple(
+    Item(template, {**FACTS[template], "customer": {**_CUSTOMER, "company": company, "reference": reference}}, company)
+    for template, company, reference in (
+        ("order_to_place", "Studio Kerguelen", "C-7K3F-9QTD"),
+        ("renewal_to_follow", "Menuiserie Tremblay", "C-2W8J-5RKM"),
+        ("invitation_accepted", "Studio Kerguelen", "C-7K3F-9QTD"),
+    )
+)
+"""The mails of a digest as a preview shows it."""
 
 MAY_BE_ABSENT = (
     "po_number",
@@ -173,6 +215,21 @@ MAY_BE_ABSENT = (
     "manager.phone",
 )
 """Facts that may be null, wherever a template below does not say otherwise."""
+
+NOTABLE = frozenset(
+    {
+        "nothing optional",
+        "other confirmed",
+        "marketplace",
+        "not accepted, with a link",
+        "last week",
+        "last call",
+        "last call, Adobe renews",
+        "reminder, one day",
+        "reminder, due day over",
+    }
+)
+"""The samples in which a mail looks different: a contact sheet shows them beside those in which everything is told."""
 
 _ALWAYS_THERE: Mapping[str, frozenset[str]] = {
     # Reminded of before the due day, warned of before deactivation: without that day there is no such mail.
@@ -228,7 +285,7 @@ def _variants(template: str, rich: Context) -> Iterator[tuple[str, Context]]:
             yield f"{label}, one day", _changed(rich, {"waiting_days": 1, "customer_paid_on": paid})
             late = {"waiting_days": 21, "overdue": True, "customer_paid_on": paid}
             yield f"{label}, due day over", _changed(rich, late)
-    nobody = {"name": _RESELLER["name"], "email": "licences@atelier-numerique.example", "phone": _RESELLER["phone"]}
+    nobody = {"name": RESELLER["name"], "email": "licences@atelier-numerique.example", "phone": RESELLER["phone"]}
     yield "nobody in charge, no signature", _changed(rich, {"manager": nobody, "reseller.signature": ""})
     if "seat_duration" in rich:
         for unit, count in (("months", 1), ("days", 1), ("days", 212)):

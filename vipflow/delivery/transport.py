@@ -48,11 +48,22 @@ class Parcel:
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """An address that the server refused for good, and in which words."""
+    """An address that the server refused for good, and in which words. Code 0: it was not even asked, since this is
+    no address.
+    """
 
     address: str
     code: int
     says: str
+
+    @property
+    def of_policy(self) -> bool:
+        """Whether the server refuses us rather than the address (RFC 3463, 3.8): no reason never to write to it again.
+
+        >>> Refused("zoe@elan.example", 550, "5.7.1 blocked by a list").of_policy
+        True
+        """
+        return self.says.startswith("5.7.")
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -83,7 +94,11 @@ class Transport(Protocol):
     name: str
 
     async def send(self, parcels: Sequence[Parcel], now: datetime) -> Sequence[Outcome]:
-        """What became of each, in their order. `now` is when the round began."""
+        """What became of each, in their order. `now` is when the round began.
+
+        Cancelled, it begins no further mail, finishes those in hand within a few seconds, and still returns what
+        became of all: put that down, then look at `asyncio.current_task().cancelling()`.
+        """
 
     def paused(self, now: datetime) -> Paused | None:
         """Whether, and until when, it takes nothing: then nobody need claim mails for it."""

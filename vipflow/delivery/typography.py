@@ -160,6 +160,7 @@ def _has_no_break_space(text: str) -> bool:
 
 # A number stays with the word it counts, a date in one piece; no-break spaces hold anyway.
 _BREAK = re.compile(r"(?<!\b\d)(?<!\b\d\d)(?<!\b1er) +(?!\d{4}\b)")
+_GLUE = re.compile(r"(?<=\b\d) +|(?<=\b\d\d) +|(?<=\b1er) +| +(?=\d{4}\b)")
 _BLANKS = " \t\r"
 
 
@@ -193,6 +194,15 @@ def flow(text: str, width: int = WIDTH) -> str:
                 close()
     close()
     return "\n".join(out).strip("\n") + "\n"
+
+
+def glued(text: str) -> str:
+    """Text with no-break spaces where `flow` would not break a line.
+
+    >>> glued("le 16 mars 2025") == f"le 16{NBSP}mars{NBSP}2025"
+    True
+    """
+    return NBSP.join(piece for piece in _GLUE.split(text))
 
 
 def one_line(text: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,16 +16,22 @@ from vipflow.decide import decide
 from vipflow.engine.addresses import Found, Target, names_in, path_of, place
 from vipflow.engine.batch import ERRORS_AT_MOST, Batch, TimerFault, Work, timer_given_up, told, wakes_again
 from vipflow.engine.envelope import Envelope, Verdict, check_not_ahead, decode_data
+from vipflow.engine.holds import is_a_hold, on_hold, waits_for, was_kept
+from vipflow.engine.in_hand import InHand
 from vipflow.engine.pause import collection_paused
+from vipflow.engine.quarantine import CRASHES_AT_MOST, Suspected, given_up_after_crashes
 from vipflow.engine.tenants import Tenants
-from vipflow.engine.writing import Answered, write_batch, write_timer_faults
+from vipflow.engine.writing import Answered, soonest, write_batch, write_timer_faults
 from vipflow.errors import BadInput, Busy, Conflict, NotFound, VipflowError
 from vipflow.machine import Workflows
 from vipflow.policy import Policy
 from vipflow.references import reference
 from vipflow.store import work as store
+from vipflow.store.crashes import all_crashes, clear_crashes, crashes_with
 from vipflow.store.database import Database, DatabaseUnusable
+from vipflow.store.holds import WAITS_FOR, Held, kept_by
 from vipflow.store.meta import database_now, remember_now
+from vipflow.store.waking import Bell
 from vipflow.workflow import REPORT, REQUEST, Reason, Text
 
 Answer = Verdict | VipflowError
@@ -52,12 +59,24 @@ class Engine:
     its own.
     """
 
-    def __init__(self, database: Database, workflows: Workflows, trade: Any, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        workflows: Workflows,
+        trade: Any,
+        clock: Clock | None = None,
+        in_hand: InHand | None = None,
+    ) -> None:
         self.database = database
+        self.in_hand = in_hand
+        """Where a daemon notes what it has in hand; None for whoever comes and goes."""
         self.workflows = workflows
         self.trade = trade
         self.clock = clock if clock is not None else HostClock()
         self._tenants = Tenants(trade)
+        self._bell = Bell()
+        self.heard: Callable[[Batch], None] = lambda _: None
+        """Told of each batch of events or timers once it is on disk: for whoever counts."""
         self._policies: dict[str, Policy] = {}
         self._stored: set[str] = set()
 
@@ -105,8 +124,9 @@ class Engine:
         """Keeps the event and its fault, and touches nothing else."""
         with self.database.write() as connection:
             batch = self.batch(connection, tenant_id, self.now(connection))
-            verdict, incident = _quarantined(envelope, None, problem)
-            batch.strangers.append((None, incident))
+            what = problem.what if isinstance(problem, Suspected) else envelope.cause
+            verdict, incident = _quarantined(envelope, what if what != envelope.cause else None, problem)
+            batch.strangers.append((verdict.subject, incident))
             self._write(batch, [Answered(envelope, verdict, batch.now)])
         return verdict
 
@@ -129,10 +149,17 @@ class Engine:
         """
         with self.database.read() as connection:
             due = store.due_subjects(connection, self.read_now(connection), most)
+            crashed = all_crashes(connection) if self.in_hand is not None else {}
         by_tenant: dict[int, list[str]] = {}
+        suspected = []
         for row in due:
-            by_tenant.setdefault(row.tenant, []).append(row.subject)
+            times = crashed.get((row.tenant, row.subject), 0)
+            if times:
+                suspected.append((times, row.tenant, row.subject))
+            else:
+                by_tenant.setdefault(row.tenant, []).append(row.subject)
         reports = [self._sweep(tenant, sorted(subjects)) for tenant, subjects in sorted(by_tenant.items())]
+        reports += [self._sweep_suspect(*each) for each in sorted(suspected)]
         transitions, faults = sum(r.transitions for r in reports), sum(r.faults for r in reports)
         return SweepReport(sum(r.subjects for r in reports), transitions, faults, more=transitions + faults > 0)
 
@@ -150,12 +177,52 @@ class Engine:
             first.subjects + second.subjects, first.transitions + second.transitions, first.faults + second.faults, True
         )
 
+    def _sweep_suspect(self, times: int, tenant: int, subject: str) -> SweepReport:
+        """What processes died with in hand comes last and alone, that which they died with more often after the rest;
+        at the third time its due timers are left to a person.
+        """
+        if times < CRASHES_AT_MOST:
+            return self._sweep(tenant, [subject])
+        with self.database.write() as connection:
+            batch = self.batch(connection, tenant, self.now(connection))
+            due = store.due_timers_of(connection, tenant, subject, batch.now)
+            problem = f"{times} processes died with it in hand"
+            faults = [TimerFault(row.case_ref, row.name, row.due_at, row.errors, None, problem) for row in due]
+            events = [f"{row.workflow}.{row.event}" for row in due]
+            given_up = [given_up_after_crashes(subject, times, events)] if due else []
+            write_timer_faults(batch, subject, faults, given_up)
+        return SweepReport(1, 0, len(faults), True)
+
+    def _noted(self, tenant: int, keys: Iterable[str]) -> AbstractContextManager[None]:
+        return self.in_hand.noted(tenant, keys) if self.in_hand is not None else nullcontext()
+
+    @contextmanager
+    def taken_in_hand(self, batch: Batch, envelopes: Sequence[Envelope]) -> Iterator[None]:
+        """Within the block the subjects of the batch are noted, and events that would open one. Raises Suspected where
+        a process died with one of them and it is not alone, or where that happened too often; else it is cleared.
+        """
+        if self.in_hand is None:
+            yield
+            return
+        openings = [e.cause for e in envelopes if e.event in self.workflows[e.workflow].openings]
+        keys = [*batch.works, *openings]
+        crashed = crashes_with(batch.connection, batch.tenant.id, keys)
+        worst = max(crashed.items(), key=lambda each: each[1], default=None)
+        if worst is not None and (len(envelopes) > 1 or worst[1] >= CRASHES_AT_MOST):
+            raise Suspected(*worst)
+        with self.in_hand.noted(batch.tenant.id, keys):
+            yield
+        clear_crashes(batch.connection, batch.tenant.id, crashed)
+
     def _sweep_together(self, tenant: int, subjects: list[str]) -> SweepReport:
-        with collection_paused(), self.database.write() as connection:
+        with self._noted(tenant, subjects), collection_paused(), self.database.write() as connection:
             batch = self.batch(connection, tenant, self.now(connection))
             batch.lock(subjects, skip_locked=True)
+            batch.leave_held()
             self._fire_all(batch)
             self._write(batch, [])
+            if self.in_hand is not None and len(subjects) == 1:
+                clear_crashes(connection, tenant, batch.works)
         self._committed(batch)
         works = batch.works.values()
         return SweepReport(len(works), sum(len(w.steps) for w in works), sum(len(w.faults) for w in works), True)
@@ -201,15 +268,37 @@ class Engine:
             waiting = {tenant: store.parked(connection, tenant, since, most) for tenant in tenants}
         return sum(self._retry(tenant, list(rows)) for tenant, rows in waiting.items())
 
-    def _retry(self, tenant: int, rows: list[Any]) -> int:
+    def let_through(self, hold: str, *, most: int = 500) -> int:
+        """Applies the first events that a hold keeps, though it is still in force: whoever releases it does so until
+        none is left, so that none that arrives meanwhile goes ahead of them. Gives how many moved on.
+        """
+        with self.database.read() as connection:
+            rows = kept_by(connection, f"{WAITS_FOR}{hold}", most)
+        by_tenant: dict[int, list[Any]] = {}
+        for row in rows:
+            by_tenant.setdefault(row.tenant, []).append(row)
+        return sum(self._retry(tenant, mine, let_through=hold) for tenant, mine in by_tenant.items())
+
+    def retry_event(self, tenant: int, source: str, event_id: str) -> tuple[str, str | None]:
+        """Tries one event that waits once more: its verdict then, and what it waits for if it still does."""
+        for once_more in (True, False):
+            with self.database.read() as connection:
+                rows = list(store.received(connection, tenant, [source], [event_id]))
+            if once_more and rows and rows[0].verdict == "parked":
+                self._retry(tenant, rows)
+        return (rows[0].verdict, rows[0].waiting_for) if rows else ("gone", None)
+
+    def _retry(self, tenant: int, rows: list[Any], *, let_through: str | None = None) -> int:
+        """How many of the events wait no more for what they waited for."""
         try:
             with self.database.write() as connection:
                 batch = self.batch(connection, tenant, self.now(connection))
+                batch.let_through = let_through
                 posting = _Posting(self, batch, [], 0)
                 posting.retry(rows)
                 self._write(batch, posting.answered)
             self._committed(batch)
-            return sum(1 for answered in posting.answered if answered.verdict.verdict != "parked")
+            return sum(1 for a in posting.answered if a.verdict.verdict != "parked" or let_through is not None)
         except (Busy, DatabaseUnusable):
             raise
         except Exception as fault:  # one bad record stops only itself
@@ -217,7 +306,8 @@ class Engine:
                 self._quarantine_parked(tenant, rows[0], fault)
                 return 1
         half = len(rows) // 2
-        return self._retry(tenant, rows[:half]) + self._retry(tenant, rows[half:])
+        first = self._retry(tenant, rows[:half], let_through=let_through)
+        return first + self._retry(tenant, rows[half:], let_through=let_through)
 
     def _quarantine_parked(self, tenant: int, row: Any, fault: Exception) -> None:
         """Keeps a parked event that cannot be taken up for a person; nothing of it is decoded but its frame."""
@@ -287,9 +377,14 @@ class Engine:
         batch.settle_names()
         new = {id_: batch.policies[id_].to_json() for id_ in pinned - self._stored}
         write_batch(batch, answered, new)
+        if self.database.dialect == "postgresql":  # SQLite's daemons look for themselves
+            batch.rang = self._bell.ring(batch.connection, soonest(batch), batch.now)
 
     def _committed(self, batch: Batch) -> None:
         """What may be remembered of a batch once it is on disk."""
+        if batch.rang:
+            self._bell.rang()
+        self.heard(batch)
         self._policies.update(batch.policies)
         self._stored |= {w.seen[ref].policy for w in batch.works.values() if w.steps for ref in w.seen}
 
@@ -317,8 +412,9 @@ class _Posting:
         batch = self.batch
         self._read_inbox()
         self._prepare(self.envelopes)
-        self._apply_all([(i, e, batch.now, False) for i, e in enumerate(self.envelopes)])
-        self._wake_parked()
+        with self.engine.taken_in_hand(batch, self.envelopes):
+            self._apply_all([(i, e, batch.now, False) for i, e in enumerate(self.envelopes)])
+            self._wake_parked()
         self.answered += self.parked.values()
         return [answer for answer in self.answers if answer is not None]
 
@@ -329,13 +425,10 @@ class _Posting:
         self._prepare([envelope for envelope, _ in waiting])
         still = self._still_parked(envelope for envelope, _ in waiting)
         waiting = [each for each in waiting if (each[0].source, each[0].id) in still]
-        self._apply_all(
-            [
-                (None, envelope, received, True)
-                for envelope, received in sorted(waiting, key=lambda w: (w[0].occurred_at, w[0].id))
-            ]
-        )
-        self._wake_parked()
+        waiting.sort(key=lambda w: (w[0].occurred_at, w[0].id))
+        with self.engine.taken_in_hand(self.batch, [envelope for envelope, _ in waiting]):
+            self._apply_all([(None, envelope, received, True) for envelope, received in waiting])
+            self._wake_parked()
         self.answered += self.parked.values()
 
     def _still_parked(self, envelopes: Iterable[Envelope]) -> set[tuple[str, str]]:
@@ -425,13 +518,18 @@ class _Posting:
             target = place(envelope, self.workflows, self.batch.directory)
         except BadInput as wrong:
             return wrong
-        if target.waiting_for is not None:
+        if target.waiting_for is not None and envelope.actor.kind == "staff":
             return self._park(envelope, target.waiting_for, received_at, known)
         if target.subject is not None and target.subject in blocked:
             return None
         if target.subject is not None and target.subject not in self.batch.works:
             self.batch.lock([target.subject])
-        answer = self._decide(envelope, target, received_at)
+        held = self.batch.held(target.subject)
+        if held is not None and envelope.actor.kind != "staff":
+            return self._park(envelope, waits_for(held), received_at, known)
+        if target.waiting_for is not None:
+            return self._park(envelope, target.waiting_for, received_at, known)
+        answer = self._decide(envelope, target, received_at) if held is None else _refused(envelope, target, held)
         if answer is None:
             blocked.add(str(target.subject))
             return None
@@ -450,13 +548,21 @@ class _Posting:
         verdict = Verdict(envelope.source, envelope.id, envelope.type, "parked", waiting_for=waiting_for)
         key = (envelope.source, envelope.id)
         if self.waiting.get(key) != waiting_for:
-            expires = received_at + self.engine.trade.parked_for(self.batch.tenant)
-            self.parked[key] = Answered(
-                envelope, verdict, received_at, expires if expires > self.batch.now else None, known
-            )
+            expires = self._waits_until(waiting_for, self.waiting.get(key), received_at)
+            self.parked[key] = Answered(envelope, verdict, received_at, expires, known)
         if not known:
             self.settled[key] = (envelope.body_hash, verdict)
         return verdict
+
+    def _waits_until(self, waiting_for: str, before: str | None, received_at: datetime) -> datetime | None:
+        """When somebody is told of an event that still waits: of one that a hold keeps nobody is, and its time counts
+        from when the hold has gone.
+        """
+        if is_a_hold(waiting_for):
+            return None
+        since = self.batch.now if was_kept(before) else received_at
+        expires: datetime = since + self.engine.trade.parked_for(self.batch.tenant)
+        return expires if expires > self.batch.now else None
 
     def _wake_parked(self) -> None:
         """Events that waited for a name given in this batch, in the order in which they happened; and so on for what
@@ -606,6 +712,13 @@ def _quarantined(envelope: Envelope, subject: str | None, fault: Exception) -> t
 
 def _known(work: Work) -> str | None:
     return None if work.is_new and not work.steps else work.ref
+
+
+def _refused(envelope: Envelope, target: Target, held: Held) -> Verdict:
+    """What staff are answered who act on what is held."""
+    return Verdict(
+        envelope.source, envelope.id, envelope.type, "refused", (on_hold(held),), target.case, target.subject
+    )
 
 
 def verdict_from_row(row: Any) -> Verdict:

@@ -21,6 +21,7 @@ from vipflow.facts import decode_facts
 from vipflow.machine import Workflows
 from vipflow.policy import Policy
 from vipflow.store import work as store
+from vipflow.store.holds import Held, holds_over
 from vipflow.store.policies import policies_by_id
 from vipflow.workflow import Text
 
@@ -62,6 +63,8 @@ class Work:
     faults: list[TimerFault] = field(default_factory=list)
     seen: dict[str, Case] = field(default_factory=dict)
     """Every case of the subject as it is now, settled ones included."""
+    head: str = ""
+    """The hash of its last history row: of the stored one, then of the last that is written."""
     missing: str | None = None
     """The settled case that a decision asked for and that must be loaded first."""
     asked: int = 0
@@ -97,6 +100,12 @@ class Batch:
         """`collection/value` of everything that can be called since this batch, for events that wait for it."""
         self.strangers: list[tuple[str | None, Incident]] = []
         """Incidents of no subject."""
+        self.rang = False
+        """Whether daemons are told of it."""
+        self.let_through: str | None = None
+        """The id of a hold that does not count here: what it keeps is being applied."""
+        self._holds: dict[str | None, Held | None] = {}
+        """The hold over each subject that was asked about; under None that over all of the tenant."""
 
     # --- loading --------------------------------------------------------------------------------------------------
 
@@ -130,6 +139,27 @@ class Batch:
         if wanted:
             self._load(store.subjects_of(self.connection, self.tenant.id, wanted))
 
+    def held(self, ref: str | None) -> Held | None:
+        """The hold that stops this subject; without one, whoever has no record yet. One statement for all in hand, and
+        only once they are locked: who makes a hold of one subject waits for that lock.
+        """
+        known = self.works.get(ref) if ref is not None else None
+        if known is not None and known.is_new:
+            ref = None  # nobody can have named it yet
+        if None not in self._holds or ref not in self._holds:
+            unasked = sorted(({ref} if ref is not None else set()) | self.works.keys() - self._holds.keys())
+            found: dict[str | None, Held] = {}
+            for hold in holds_over(self.connection, self.tenant.id, unasked):
+                if hold.id != self.let_through:
+                    found.setdefault(hold.subject, hold)
+            self._holds |= {each: found.get(each) for each in (None, *unasked)}
+        return self._holds[None] or self._holds[ref]
+
+    def leave_held(self) -> None:
+        """Puts down the subjects that a hold stops: their timers keep their dates."""
+        for ref in [ref for ref in self.works if self.held(ref) is not None]:
+            del self.works[ref]
+
     def _load(self, rows: store.Rows) -> None:
         held = [row.ref for row in rows]
         if not held:
@@ -154,7 +184,7 @@ class Batch:
             if wake_at is None or wake_at > max(self.now, due_at):
                 sleeping.setdefault(subject_of[case_ref], set()).add((case_ref, name))
         self._load_policies({case.policy for of_subject in cases.values() for case in of_subject.values()})
-        for ref, sequence, tally in rows:
+        for ref, sequence, tally, head in rows:
             mine = cases[ref]
             self.works[ref] = Work(
                 self._view(ref, mine, sequence, _decode_tally(tally)),
@@ -163,6 +193,7 @@ class Batch:
                 errors.get(ref, {}),
                 sleeping.get(ref, set()),
                 seen=dict(mine),
+                head=head,
             )
 
     def new_subject(self, ref: str) -> Work:

@@ -12,12 +12,14 @@ from vipflow.case import Case, DueTimer, Incident, Step
 from vipflow.decide import next_timer, without_settled
 from vipflow.engine.batch import Batch, TimerFault, Work
 from vipflow.engine.envelope import Envelope, Verdict
+from vipflow.engine.incidents import incident_row
 from vipflow.errors import Busy
 from vipflow.facts import changed_facts, encode_facts
-from vipflow.references import reference
-from vipflow.store import tables
+from vipflow.store import chain, tables
+from vipflow.store.incidents import REPORT
 from vipflow.store.policies import PolicyRow, keep_policy
-from vipflow.store.writes import Delete, Insert, InsertAbsent, Update
+from vipflow.store.types import instant_text
+from vipflow.store.writes import Delete, Insert, Update
 
 PORTRAIT = ["name", "name_folded", "email", "email_domain", "country", "vip_number", "segment", "owner"]
 """Columns of the summary that follow from the subject's own facts alone: written only when those change."""
@@ -52,31 +54,7 @@ _EMPTY: Mapping[str, Any] = {
 
 _CASE = ["subject", "workflow", "state", "settled", "facts", "facts_version", "policy", "since", "opened_at", "version"]
 _TIMER = ["subject", "workflow", "event", "due_at", "wake_at", "errors", "armed_by"]
-_HISTORY = [
-    "tenant",
-    "subject",
-    "sequence",
-    "case_ref",
-    "workflow",
-    "event",
-    "from_state",
-    "to_state",
-    "facts_before",
-    "facts_after",
-    "timers",
-    "messages",
-    "policy",
-    "fingerprint",
-    "effective_at",
-    "recorded_at",
-    "actor_kind",
-    "actor",
-    "reason",
-    "cause",
-    "source",
-    "event_id",
-    "note",
-]
+_HISTORY = [*chain.HISTORY, "salt", "digest", "hash"]
 _MESSAGE = [
     "tenant",
     "key",
@@ -115,9 +93,11 @@ _INBOX = [
 ]
 _VERDICT = ["verdict", "reasons", "body", "waiting_for", "expires_at", "case_ref", "subject_ref", "sequence"]
 
-_open_subjects = Insert(tables.subjects, ["tenant", "ref", "workflow", "sequence", "tally", "opened_at", *SUMMARY])
-_update_subjects = Update(tables.subjects, key=["tenant", "ref"], set=["sequence", "tally", *SUMMARY])
-_update_standing = Update(tables.subjects, key=["tenant", "ref"], set=["sequence", "tally", *STANDING])
+_open_subjects = Insert(
+    tables.subjects, ["tenant", "ref", "workflow", "sequence", "tally", "head", "opened_at", *SUMMARY]
+)
+_update_subjects = Update(tables.subjects, key=["tenant", "ref"], set=["sequence", "tally", "head", *SUMMARY])
+_update_standing = Update(tables.subjects, key=["tenant", "ref"], set=["sequence", "tally", "head", *STANDING])
 _open_cases = Insert(tables.cases, ["tenant", "ref", *_CASE])
 _update_cases = Update(
     tables.cases,
@@ -133,7 +113,6 @@ _queue = Insert(tables.messages, _MESSAGE)
 _name = Insert(tables.names, ["tenant", "collection", "value", "case_ref", "subject", "kind", "exclusive"])
 _receive = Insert(tables.inbox, _INBOX)
 _settle_verdicts = Update(tables.inbox, key=["tenant", "source", "event_id", "verdict"], set=_VERDICT)
-_report = InsertAbsent(tables.incidents, ["tenant", "id", "subject", "case_ref", "kind", "cause", "says", "opened_at"])
 
 _json = msgspec.json.Encoder(order="sorted").encode
 
@@ -157,12 +136,13 @@ def write_batch(batch: Batch, answered: list[Answered], new_policies: Mapping[st
         for id_, body in new_policies.items():
             keep_policy(connection, PolicyRow(id_, id_.partition("@")[0], body))
     touched = [w for w in batch.works.values() if w.steps]
+    past = _history_rows(batch, touched)
     opened, changed, moved = [], [], []
     for work in touched:
         if work.is_new:
             row = _subject_row(batch, work, SUMMARY)
             opened_at = work.seen[work.ref].opened_at
-            opened.append((tenant, work.ref, batch.workflows.subject_workflow, *row[:2], opened_at, *row[2:]))
+            opened.append((tenant, work.ref, batch.workflows.subject_workflow, *row[:3], opened_at, *row[3:]))
         elif _subject_stands(work):
             moved.append((tenant, work.ref, *_subject_row(batch, work, STANDING)))
         else:
@@ -172,17 +152,25 @@ def write_batch(batch: Batch, answered: list[Answered], new_policies: Mapping[st
     _update_standing.run(connection, moved)
     _write_cases(batch, touched)
     _write_timers(batch)
-    _remember.run(connection, [row for work in touched for row in _history_rows(batch, work)])
+    _remember.run(connection, past)
     _queue.run(connection, [row for work in touched for row in _message_rows(batch, work)])
     names = [
         (tenant, c, value, ref, f.subject, kind, excl) for (c, value, ref), (f, kind, excl) in batch.new_names.items()
     ]
     _name.run(connection, names)
-    _report.run(connection, [_incident_row(batch, subject, incident) for subject, incident in _incidents(batch)])
+    REPORT.run(connection, _incident_rows(batch, _incidents(batch)))
     _receive.run(connection, [_inbox_row(tenant, a) for a in answered if not a.known])
     woken = [_verdict_row(tenant, a) for a in answered if a.known]
     if _settle_verdicts.run(connection, woken) < len(woken):
         raise Busy("an event that waited", "somebody else woke it at the same time", "try again")
+
+
+def soonest(batch: Batch) -> datetime | None:
+    """When the first of what the batch wrote is due: a mail that it queued, a timer of a case that it moved."""
+    steps = [step for work in batch.works.values() for step, _, _ in work.steps]
+    mails = (message.not_before for step in steps for message in step.messages)
+    timers = (timer.due_at for step in steps for timer in step.after.timers)
+    return min((*mails, *timers), default=None)
 
 
 def _subject_stands(work: Work) -> bool:
@@ -196,7 +184,7 @@ def _subject_row(batch: Batch, work: Work, columns: list[str]) -> tuple[Any, ...
     due = next_timer(view)
     if due is not None:
         summary["next_due"], summary["next_event"] = due[1].due_at, f"{due[0].workflow}.{due[1].event}"
-    return (view.sequence, _json(view.tally).decode(), *map(summary.get, columns))
+    return (view.sequence, _json(view.tally).decode(), work.head, *map(summary.get, columns))
 
 
 def _write_cases(batch: Batch, touched: list[Work]) -> None:
@@ -276,39 +264,52 @@ def _timer_row(tenant: int, work: Work, case: Case, timer: DueTimer, sequence: i
     return (tenant, case.ref, timer.name, work.ref, case.workflow, timer.event, timer.due_at, timer.due_at, 0, sequence)
 
 
-def _history_rows(batch: Batch, work: Work) -> list[tuple[Any, ...]]:
+def _history_rows(batch: Batch, works: Sequence[Work]) -> list[tuple[Any, ...]]:
+    """The rows of all these subjects, each subject's chained to its last; their heads move on."""
     rows = []
-    for step, source, event_id in work.steps:
-        case, before = step.after, step.before
-        facts_before, facts_after = changed_facts(before.facts if before is not None else None, case.facts)
-        rows.append(
-            (
-                batch.tenant.id,
-                work.ref,
-                step.sequence,
-                case.ref,
-                case.workflow,
-                step.event,
-                before.state if before is not None else None,
-                case.state,
-                facts_before,
-                facts_after,
-                timers_told(before, case),
-                _json([m.key for m in step.messages]).decode(),
-                case.policy,
-                batch.workflows[case.workflow].fingerprint,
-                step.effective_at,
-                batch.now,
-                step.actor.kind,
-                step.actor.name,
-                step.reason,
-                step.cause,
-                source,
-                event_id,
-                _note(step),
-            )
-        )
+    recorded_at = instant_text(batch.now)
+    salts = iter(chain.new_salts(sum(len(work.steps) for work in works)))
+    for work in works:
+        head = work.head
+        for step, source, event_id in work.steps:
+            row = _history_row(batch, work.ref, step, source, event_id)
+            salt = next(salts)
+            digest = chain.content_digest(salt, row)
+            head = chain.row_hash(head, row, instant_text(step.effective_at), recorded_at, digest)
+            rows.append((*row, salt, digest, head))
+        work.head = head
     return rows
+
+
+def _history_row(batch: Batch, ref: str, step: Step, source: str | None, event_id: str | None) -> tuple[Any, ...]:
+    """What a row says, in the order of `chain.HISTORY`."""
+    case, before = step.after, step.before
+    facts_before, facts_after = changed_facts(before.facts if before is not None else None, case.facts)
+    return (
+        batch.tenant.id,
+        ref,
+        step.sequence,
+        case.ref,
+        case.workflow,
+        step.event,
+        before.state if before is not None else None,
+        case.state,
+        facts_before,
+        facts_after,
+        timers_told(before, case),
+        _json([m.key for m in step.messages]).decode(),
+        case.policy,
+        batch.workflows[case.workflow].fingerprint,
+        step.effective_at,
+        batch.now,
+        step.actor.kind,
+        step.actor.name,
+        step.reason,
+        step.cause,
+        source,
+        event_id,
+        _note(step),
+    )
 
 
 def timers_told(before: Case | None, after: Case) -> str:
@@ -373,13 +374,13 @@ def write_timer_faults(batch: Batch, subject: str, faults: Sequence[TimerFault],
     """What is left of a subject whose timers could not be fired at all: when they are tried again, and whom to tell."""
     tenant = batch.tenant.id
     _back_off.run(batch.connection, [(tenant, f.case, f.name, f.errors, f.wake_at) for f in faults])
-    _report.run(batch.connection, [_incident_row(batch, subject, incident) for incident in given_up])
+    REPORT.run(batch.connection, _incident_rows(batch, [(subject, incident) for incident in given_up]))
 
 
-def _incident_row(batch: Batch, subject: str | None, incident: Incident) -> tuple[Any, ...]:
-    ident = reference("N", batch.tenant.key, f"{incident.cause}|{incident.kind}|{incident.case}|{incident.event}")
-    says = _json({"event": incident.event, "fr": incident.says.fr, "en": incident.says.en}).decode()
-    return (batch.tenant.id, ident, subject, incident.case, incident.kind, incident.cause, says, batch.now)
+def _incident_rows(batch: Batch, incidents: Sequence[tuple[str | None, Incident]]) -> list[tuple[Any, ...]]:
+    """Each once: the same may be met twice in a batch."""
+    rows = [incident_row(batch.tenant, subject, incident, batch.now) for subject, incident in incidents]
+    return list({row[:2]: row for row in rows}.values())
 
 
 def _inbox_row(tenant: int, answered: Answered) -> tuple[Any, ...]:

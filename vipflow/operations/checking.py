@@ -40,7 +40,7 @@ def check_all(config: Path | None) -> CheckReport:
     catalogue = _catalogue(settings, checked, problems)
     workflows = _workflows(settings, book, checked, problems)
     if workflows is not None and book is not None and catalogue is not None:
-        templates = Templates(settings.folders.email_templates)
+        templates = Templates(settings.folders.email_templates, settings.folders.reseller_templates)
         files = Files(settings, workflows, book, catalogue, templates, trade_of(workflows, book, catalogue))
         missing = [str(folder) for folder in templates.folders if not folder.is_dir()]
         faults = [f"the folder {folder} is not there" for folder in missing] or template_problems(files)

@@ -40,7 +40,7 @@ def migrate(settings: Settings) -> Migration:
     file = sqlite_file(settings)
     if file is not None:
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(mode=0o770, parents=True, exist_ok=True)  # customers' data: not for everybody
         except OSError as wrong:
             raise DatabaseUnusable(
                 f"the database {file}", f"its folder cannot be made ({wrong.strerror})", "name another in config.toml"

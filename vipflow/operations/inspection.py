@@ -11,6 +11,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from vipflow.case import Actor
+from vipflow.delivery.html import brand_of
+from vipflow.engine.tenants import load_tenants
 from vipflow.errors import BadInput, NotFound, did_you_mean
 from vipflow.operations.installation import Installation
 from vipflow.operations.references import find
@@ -89,6 +91,9 @@ class IncidentEntry(msgspec.Struct, frozen=True):
     opened_at: datetime
     closed_at: datetime | None
     closed_by: str | None
+    outcome: str | None = None
+    """Of one that is closed: retried, dismissed, or resolved by itself."""
+    remark: str | None = None
 
 
 class MessageEntry(msgspec.Struct, frozen=True):
@@ -126,11 +131,14 @@ class MailAudit(msgspec.Struct, frozen=True):
 
 
 class MessageText(msgspec.Struct, frozen=True):
-    """A mail as it reads. `final`: these are the words that left; else it would read so now."""
+    """A mail as it reads. `final`: these are the words that left; else it would read so now. `html` is None where the
+    mail is text alone.
+    """
 
     message: MessageEntry
     subject_line: str
     text: str
+    html: str | None
     final: bool
     headers: Mapping[str, str]
     acts: tuple[MailAudit, ...] = ()
@@ -247,7 +255,7 @@ def _incident(row: Any) -> IncidentEntry:
     says = msgspec.json.decode(row.says)
     return IncidentEntry(
         row.id, row.kind, Text(says["fr"], says["en"]), says.get("event", ""), row.subject, row.case_ref, row.cause,
-        row.opened_at, row.closed_at, row.closed_by,
+        row.opened_at, row.closed_at, row.closed_by, row.outcome, row.remark,
     )  # fmt: skip
 
 
@@ -300,6 +308,7 @@ def message_text(installation: Installation, who: Who, key: str) -> MessageText:
             begins = (key, key.partition(":")[0] + ":")
             near = next(filter(None, (store.message_keys_like(connection, who.tenant, each, 3) for each in begins)), [])
         else:
+            tenant = load_tenants(connection, installation.trade, [who.tenant])[who.tenant]
             lead = store.message(connection, who.tenant, row.digest) if row.digest is not None else None
             acts = tuple(map(_mail_audit, acts_on(connection, who.tenant, [key])))
     if row is None:
@@ -310,18 +319,26 @@ def message_text(installation: Installation, who: Who, key: str) -> MessageText:
         return _as_sent(row, bytes(row.body), acts)
     if lead is not None and lead.body is not None:
         return _as_sent(row, bytes(lead.body), acts)
-    rendered = installation.templates.render(row.template, row.language, msgspec.json.decode(row.context), who.zone)
-    return MessageText(_message(row), rendered.subject, rendered.text, False, {}, acts)
+    words = msgspec.json.decode(row.context)
+    mail = installation.templates.of(tenant.key).render(row.template, row.language, words, who.zone, brand_of(tenant))
+    return MessageText(_message(row), mail.subject, mail.text, mail.html, False, {}, acts)
 
 
 def _as_sent(row: Any, content: bytes, acts: tuple[MailAudit, ...]) -> MessageText:
     from email import message_from_bytes, policy
 
     mail = message_from_bytes(content, policy=policy.default)
-    part = mail.get_body(preferencelist=("plain",))
-    text = part.get_content() if part is not None else ""
+    text, html = (mail.get_body(preferencelist=(kind,)) for kind in ("plain", "html"))
     headers = {name: str(mail[name]) for name in ("From", "Reply-To", "To", "Cc", "Date", "Message-ID") if mail[name]}
-    return MessageText(_message(row), str(mail["Subject"]), text, True, headers, acts)
+    return MessageText(
+        _message(row),
+        str(mail["Subject"]),
+        text.get_content() if text is not None else "",
+        html.get_content() if html is not None else None,
+        True,
+        headers,
+        acts,
+    )
 
 
 def _message(row: Any) -> MessageEntry:

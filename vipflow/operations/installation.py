@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vipflow.case import Trade
-from vipflow.clock import Clock, HostClock, StillClock
+from vipflow.clock import Clock
 from vipflow.config import Settings
 from vipflow.delivery.render import Templates
 from vipflow.engine import Engine
@@ -19,6 +19,7 @@ from vipflow.engine.plain import PlainTrade
 from vipflow.errors import BadInput, VipflowError, WorkflowError
 from vipflow.machine import Workflows, compile_workflow, compile_workflows
 from vipflow.operations.databases import open_existing
+from vipflow.operations.story import clock_of
 from vipflow.policy import PolicyBook
 from vipflow.store.database import Database
 from vipflow.store.schema import require_current
@@ -61,7 +62,7 @@ def load_files(settings: Settings) -> Files:
     book = load_policies(*settings.folders.policies)
     catalogue = load_catalogue(*settings.folders.catalogues)
     workflows = load_workflow_files(settings.folders.workflows)
-    templates = Templates(settings.folders.email_templates)
+    templates = Templates(settings.folders.email_templates, settings.folders.reseller_templates)
     return Files(settings, workflows, book, catalogue, templates, trade_of(workflows, book, catalogue))
 
 
@@ -89,8 +90,7 @@ def open_installation(
 def with_database(files: Files, database: Database, clock: Clock | None = None) -> Installation:
     """The same files upon another database: what a simulation and the tests ask for."""
     if clock is None:
-        stands_at = files.settings.clock.stands_at
-        clock = HostClock() if stands_at is None else StillClock(stands_at)
+        clock = clock_of(files.settings.clock, database)
     engine = Engine(database, files.workflows, files.trade, clock)
     return Installation(**vars(files), database=database, clock=clock, engine=engine)
 

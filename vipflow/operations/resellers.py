@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -14,6 +14,7 @@ from vipflow.days import local_day
 from vipflow.engine.envelope import check_text
 from vipflow.errors import BadInput, Conflict, NotFound, did_you_mean, listed
 from vipflow.operations.allowed import not_allowed_to
+from vipflow.operations.audit import remember_change
 from vipflow.operations.installation import Installation
 from vipflow.operations.team import Changed
 from vipflow.operations.who import OPERATOR, Who
@@ -25,8 +26,12 @@ from vipflow.vip.numbers import DEFAULT_POLICY
 
 DEFAULT_ZONE = "Europe/Paris"
 DEFAULT_LANGUAGE = "fr"
-SETTINGS = ("sender", "phone", "signature", "invitation_link")
+SETTINGS = ("sender", "phone", "signature", "invitation_link", "logo", "colour")
 """What mails say of a reseller, and where they come from."""
+_WEB = re.compile(
+    r"https?://[A-Za-z0-9.-]+(?::\d+)?(?:[/?#][!#-&(-;=?-~]*)?"
+)  # printable ASCII, without < > and quotes
+_COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 _KEY = re.compile(r"^[a-z0-9][a-z0-9-]{0,38}$")
 
 
@@ -43,6 +48,8 @@ class Reseller(msgspec.Struct, frozen=True):
     phone: str | None
     signature: str
     invitation_link: str | None
+    logo: str | None
+    colour: str | None
     created_at: datetime
     customers: int
     team: int
@@ -93,6 +100,7 @@ def add_reseller(
             settings=text,
             created_at=now,
         )
+        remember_change(connection, row.id, by, "reseller.add", f"reseller/{key}", {}, _told(row), now)
     return Changed(f"reseller/{key}", {}, _told(row), by)
 
 
@@ -138,6 +146,8 @@ def change_reseller(
         )
         _check(installation, changed.name, changed.policy, changed.language, changed.zone, kept, now)
         change_tenant(connection, changed)
+        what, by = f"reseller/{who.key}", who.as_actor.name
+        remember_change(connection, who.tenant, by, "reseller.set", what, _told(row), _told(changed), now)
     return Changed(f"reseller/{who.key}", _told(row), _told(changed), who.as_actor.name)
 
 
@@ -169,11 +179,25 @@ def _check(
     if settings.get("sender"):
         problems += problems_of_email("sender", settings["sender"])
     problems += problems_of_text("phone", settings.get("phone"))
+    problems += _problems_of_brand(settings)
     if problems:
         raise BadInput("the reseller", listed(problems), "put this right and try again")
     check_text(dict(settings), "the reseller")
     on = local_day(now, ZoneInfo(zone))
     installation.policy_book.in_force(policy, on, settings.get("overrides", {}))
+
+
+def _problems_of_brand(settings: Mapping[str, Any]) -> Iterator[str]:
+    """What would keep mails from showing their logo, colour and link. An empty text takes a setting back."""
+    logo, colour, link = (settings.get(name) for name in ("logo", "colour", "invitation_link"))
+    if logo and not _WEB.fullmatch(logo):
+        yield "logo: write its address on the web, such as https://www.example.com/logo.png"
+    elif logo and not logo.startswith("https://"):
+        yield "logo: its address begins with https://, since mail programs load no picture in the clear"
+    if colour and not _COLOUR.fullmatch(colour):
+        yield f"colour: {colour!r} is none; write # and six digits, such as #2f5d8a"
+    if link and not _WEB.fullmatch(link):
+        yield "invitation_link: write an address on the web, such as https://www.example.com/join"
 
 
 def _is_zone(name: str) -> bool:
@@ -213,6 +237,8 @@ def _reseller(connection: Any, row: TenantRow) -> Reseller:
         settings.get("phone"),
         settings.get("signature", ""),
         settings.get("invitation_link"),
+        settings.get("logo") or None,
+        settings.get("colour") or None,
         row.created_at,
         customers,
         members,

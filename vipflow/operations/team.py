@@ -10,6 +10,7 @@ import msgspec
 from vipflow.engine.envelope import check_text
 from vipflow.errors import BadInput, Conflict, NotFound, did_you_mean
 from vipflow.operations.allowed import not_allowed_to
+from vipflow.operations.audit import remember_change
 from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
 from vipflow.store import reading
@@ -85,7 +86,9 @@ def add_member(
             add_team_member(connection, row)
         else:
             change_team_member(connection, row)
-    return Changed(f"team/{email}", {} if known is None else _told(known), _told(row), who.as_actor.name)
+        before = {} if known is None else _told(known)
+        remember_change(connection, who.tenant, who.as_actor.name, "team.add", f"team/{email}", before, _told(row), now)
+    return Changed(f"team/{email}", before, _told(row), who.as_actor.name)
 
 
 def set_role(installation: Installation, who: Who, email: str, role: str) -> Changed:
@@ -134,6 +137,8 @@ def _change(installation: Installation, who: Who, email: str, **values: Any) -> 
         if _has_admin(members) and not _has_admin(left):
             raise BadInput(f"the member {known.email}", "it is the last active admin", "make somebody else admin first")
         change_team_member(connection, row)
+        what, now = f"team/{known.email}", installation.engine.now(connection)
+        remember_change(connection, who.tenant, who.as_actor.name, "team.set", what, _told(known), _told(row), now)
     return Changed(f"team/{known.email}", _told(known), _told(row), who.as_actor.name)
 
 

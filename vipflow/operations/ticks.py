@@ -14,11 +14,16 @@ import msgspec
 from sqlalchemy import Connection
 
 from vipflow.delivery.outbox import Delivery
+from vipflow.errors import Busy
+from vipflow.operations.audit import seal_now
 from vipflow.operations.installation import Installation
-from vipflow.store import outgoing, waiting, work
+from vipflow.store import catchup, outgoing, waiting, work
 
 JUST_NOW = timedelta(minutes=10)
 """No transaction runs for longer: what was received before has been seen by everybody."""
+SEALED_EVERY = timedelta(seconds=50)
+"""A row that just missed a seal has the next within the minute that we promise."""
+SOON = timedelta(seconds=5)
 
 NOTHING_DONE = timedelta(seconds=1)
 """After a round that came to nothing, so long before the next."""
@@ -32,11 +37,22 @@ class Ticked(msgspec.Struct, frozen=True):
     next_at: datetime | None
 
 
-def tick_timers(installation: Installation) -> Ticked:
-    """Fires every timer that is due."""
+def always() -> bool:
+    """Nobody asks to stop."""
+    return True
+
+
+def tick_timers(installation: Installation, go_on: Callable[[], bool] = always) -> Ticked:
+    """Fires every timer that is due. While a grace lasts (see `catchup`) none, and says when it is over. Where it does
+    not `go_on` it ends after the batch in hand.
+    """
     done = faults = 0
+    with installation.database.read() as connection:
+        grace = catchup.grace_until(connection, installation.engine.read_now(connection))
+    if grace is not None:
+        return Ticked(0, 0, grace)
     is_due, next_at = _look(installation, work.next_wake)
-    while is_due:
+    while is_due and go_on():
         report = installation.engine.sweep()
         done += report.transitions
         faults += report.faults
@@ -82,6 +98,19 @@ async def tick_delivery(installation: Installation, delivery: Delivery) -> Ticke
             again = installation.clock.now() + NOTHING_DONE
             return Ticked(done, faults, max(next_at, again) if next_at is not None else None)
     return Ticked(done, faults, next_at)
+
+
+def tick_seal(installation: Installation) -> Ticked:
+    """Seals what history and the audit have gained. Raises SealFault where the key, the file of seals or the database
+    is not as the last seal left it: then somebody has to look.
+    """
+    with installation.database.read() as connection:
+        now = installation.engine.read_now(connection)
+    try:
+        sealed = seal_now(installation)
+    except Busy:
+        return Ticked(0, 0, now + SOON)
+    return Ticked(sealed.rows + sealed.acts, 0, now + (SOON if sealed.busy else SEALED_EVERY))
 
 
 def _look(installation: Installation, next_of: Callable[[Connection], datetime | None]) -> tuple[bool, datetime | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import Literal
 
 from sqlalchemy import URL, Connection, Engine, make_url
@@ -16,6 +17,7 @@ DialectName = Literal["sqlite", "postgresql"]
 Role = Literal["writer", "reader"]
 Durability = Literal["full", "off"]
 
+STOOD_STILL = "this process stood still inside a transaction, which was undone"
 PATIENCE = 5.0  # seconds that a writer waits for another before it answers busy
 
 
@@ -35,6 +37,23 @@ class DatabaseUnusable(VipflowError):
         self.remedy = remedy
 
 
+class ConnectionLost(DatabaseUnusable):
+    """Raised when there is no connection, or none any more.
+
+    >>> print(ConnectionLost("the database", "no connection", "check that the server runs"))
+    the database: no connection; check that the server runs
+    """
+
+
+class WriteRefused(DatabaseUnusable):
+    """Raised when the database undid a transaction of ours because this process stood still in it for too long: others
+    may have done its work meanwhile, so nothing of it may be written any more.
+
+    >>> print(WriteRefused("the database", "this process stood still in a transaction", "look again at what is due"))
+    the database: this process stood still in a transaction; look again at what is due
+    """
+
+
 @dataclass(frozen=True)
 class Database:
     """What `open_database` gives. Threads may share it, forked processes may not."""
@@ -47,6 +66,8 @@ class Database:
     _turn: Callable[[], AbstractContextManager[None]]
     _writer: Callable[[], int | None]
     _fault: Callable[[str, DBAPIError], VipflowError | None]
+    _stands_still: float = float("inf")
+    """Seconds after which a transaction that does nothing is undone."""
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -63,8 +84,15 @@ class Database:
         """
         if self._writes is None:
             raise VipflowError(f"{self.label} was opened for reading only")
-        with self._speaking_plainly(), self._turn(), self._writes.begin() as connection:
-            yield connection
+        begun = monotonic()
+        try:
+            with self._speaking_plainly(), self._turn(), self._writes.begin() as connection:
+                yield connection
+        except ConnectionLost as lost:
+            # The server says why, but to a connection that is gone: what it said is not read any more.
+            if self.dialect == "postgresql" and monotonic() - begun >= self._stands_still:
+                raise WriteRefused(self.label, STOOD_STILL, "look again at what is to be done") from lost
+            raise
 
     def writing_process(self) -> int | None:
         """The process that is in a write transaction right now, where that can be known: SQLite only."""
@@ -133,6 +161,7 @@ def open_database(
             _turn=postgresql.no_turn,
             _writer=postgresql.no_writer,
             _fault=postgresql.fault,
+            _stands_still=postgresql.STANDS_STILL,
         )
     raise BadInput("the database's URL", f"vipflow does not speak {address.drivername}", _FORMS)
 

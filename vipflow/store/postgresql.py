@@ -9,19 +9,23 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from vipflow.errors import Busy, VipflowError
-from vipflow.store.database import DatabaseUnusable, Durability
+from vipflow.store.database import STOOD_STILL, ConnectionLost, DatabaseUnusable, Durability, WriteRefused
 
 if TYPE_CHECKING:
     import psycopg
+
+
+STANDS_STILL = 60
+"""Seconds. A process that stands still for longer inside a transaction loses it, and its locks with it. That is more
+than the 10 s after which a batch counts as stuck.
+"""
 
 
 def engine(address: URL, label: str, patience: float, durability: Durability, *, writes: bool) -> Engine:
     """Connections that only read, each transaction of one moment, or those that write."""
     settings = {"TimeZone": "UTC", "lock_timeout": f"{patience * 1000:.0f}ms"}
     if writes:
-        # A process that stands still inside a transaction loses it, and its locks with it. That is longer
-        # than the 10 s after which a batch counts as stuck.
-        settings["idle_in_transaction_session_timeout"] = "60s"
+        settings["idle_in_transaction_session_timeout"] = f"{STANDS_STILL:g}s"
         # A writer finds every row by its key. Left to guess, PostgreSQL walks through whole tables while they are
         # young, and keeps to that way, with the prepared statement, when they have grown.
         settings |= dict.fromkeys(["enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"], "off")
@@ -64,21 +68,23 @@ def fault(label: str, error: DBAPIError) -> VipflowError | None:
         return Busy(label, "another transaction has held the same rows for long", "try again")
     if state == _DEADLOCK:
         return Busy(label, "two transactions waited for each other", "try again")
+    if state == _STOOD_STILL:
+        return WriteRefused(label, STOOD_STILL, "look again at what is to be done")
     for kind, remedy in _UNUSABLE.items():
         if state is not None and state.startswith(kind):
             return DatabaseUnusable(label, _first_line(error), remedy)
     # psycopg gives no state where there was no connection to begin with.
     if error.connection_invalidated or (state is None and type(error.orig).__name__ == "OperationalError"):
         remedy = "check that the server runs, and the address, names and password"
-        return DatabaseUnusable(label, f"no connection ({_first_line(error)})", remedy)
+        return ConnectionLost(label, f"no connection ({_first_line(error)})", remedy)
     return None
 
 
 _LOCK_NOT_AVAILABLE = "55P03"
 _DEADLOCK = "40P01"
+_STOOD_STILL = "25P03"
 # By how the code of the error begins (PostgreSQL, appendix A).
 _UNUSABLE = {
-    "25P03": "this process stood still inside a transaction, which was undone: try again",
     "53": "the server lacks disk, memory or connections",
     "57P": "try again when the server is up",
     "58": "look at the server's log and disk",

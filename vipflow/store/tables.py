@@ -418,6 +418,7 @@ daemons = Table(
 audit = Table(
     "audit",
     metadata,
+    # Numbered by the writer, one at a time, without a gap: the database's own counter is not used.
     Column("position", BigInteger().with_variant(Integer, "sqlite"), Identity(), nullable=False),
     Column("tenant", Integer),  # None: of the installation
     Column("at", UtcDateTime, nullable=False),
@@ -441,7 +442,8 @@ seals = Table(
     Column("history_rows", BigInteger().with_variant(Integer, "sqlite"), nullable=False),  # of all seals up to here
     Column("audit_to", BigInteger().with_variant(Integer, "sqlite"), nullable=False),
     Column("digest", Word, nullable=False),  # of the hashes covered
-    Column("previous", Word, nullable=False),
+    Column("previous", Word, nullable=False),  # the mac of the seal before
+    Column("made_by", Word, nullable=False),  # the machine
     Column("mac", Word, nullable=False),  # made with the key outside the database
     PrimaryKeyConstraint("number", name="seals_pk"),
 )

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Table,
+    Text,
     and_,
     bindparam,
     func,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    type_coerce,
 )
 from sqlalchemy.exc import DBAPIError
 
@@ -60,8 +62,12 @@ _page = (
     .order_by(subjects.c.ref)
     .limit(bindparam("most"))
 )
+instants_as_stored = tuple(
+    type_coerce(history.c[name], Text).label(f"{name}_stored") for name in ("effective_at", "recorded_at")
+)
+"""Another spelling of the same instant is a change too."""
 _history = (
-    select(history, inbox.c.verdict.label("inbox_verdict"))
+    select(history, *instants_as_stored, inbox.c.verdict.label("inbox_verdict"))
     .outerjoin(
         inbox,
         and_(
@@ -72,6 +78,13 @@ _history = (
     )
     .where(_of_page(history))
     .order_by(history.c.subject, history.c.sequence)
+)
+_chains = select(history, *instants_as_stored).where(_of_page(history)).order_by(history.c.subject, history.c.sequence)
+_whose_is_nobody = (
+    select(history.c.tenant, history.c.subject, func.count().label("rows"))
+    .outerjoin(subjects, and_(subjects.c.tenant == history.c.tenant, subjects.c.ref == history.c.subject))
+    .where(subjects.c.ref.is_(None))
+    .group_by(history.c.tenant, history.c.subject)
 )
 _cases = select(cases).where(_of_page(cases)).order_by(cases.c.subject, cases.c.ref)
 _timers = select(timers).where(_of_page(timers)).order_by(timers.c.subject, timers.c.case_ref, timers.c.name)
@@ -296,6 +309,21 @@ def page_of(connection: Connection, tenant: int, after: str, upto: str) -> Page:
     """History rows come with the verdict of their event (`inbox_verdict`); messages without what they say."""
     of_page = {"tenant": tenant, "after": after, "upto": upto}
     return Page(*(connection.execute(each, of_page).all() for each in (_history, _cases, _timers, _messages)))
+
+
+def chains_of(connection: Connection, tenant: int, after: str, upto: str) -> Rows:
+    """The history of the customers after one and up to another, in order."""
+    return connection.execute(_chains, {"tenant": tenant, "after": after, "upto": upto}).all()
+
+
+def count_history(connection: Connection) -> int:
+    """How many rows of history there are."""
+    return connection.execute(select(func.count()).select_from(history)).scalar_one()
+
+
+def history_of_nobody(connection: Connection) -> Rows:
+    """(tenant, subject, rows) of history whose customer is not there."""
+    return connection.execute(_whose_is_nobody.limit(STREAMED)).all()
 
 
 def names_among(connection: Connection, tenant: int, values: Sequence[str]) -> Rows:

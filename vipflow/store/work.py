@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, select
+from sqlalchemy import BindParameter, Connection, bindparam, select
 
+from vipflow.store.holds import not_held, not_kept_back
 from vipflow.store.tables import cases, inbox, names, subjects, team, tenants, timers
 from vipflow.store.types import any_of
 
@@ -26,7 +27,7 @@ _referenced = select(cases.c.ref, cases.c.subject, cases.c.workflow).where(
     cases.c.tenant == _tenant, any_of(cases.c.ref, "refs")
 )
 _subjects = (
-    select(subjects.c.ref, subjects.c.sequence, subjects.c.tally)
+    select(subjects.c.ref, subjects.c.sequence, subjects.c.tally, subjects.c.head)
     .where(subjects.c.tenant == _tenant, any_of(subjects.c.ref, "refs"))
     .order_by(subjects.c.ref)
 )
@@ -59,7 +60,12 @@ _parked_for = select(inbox).where(
 )
 _parked = (
     select(inbox)
-    .where(inbox.c.tenant == _tenant, inbox.c.verdict == "parked", inbox.c.received_at >= bindparam("since"))
+    .where(
+        inbox.c.tenant == _tenant,
+        inbox.c.verdict == "parked",
+        inbox.c.received_at >= bindparam("since"),
+        not_kept_back(inbox.c.waiting_for),
+    )
     .order_by(inbox.c.occurred_at)
     .limit(bindparam("most"))
 )
@@ -78,7 +84,7 @@ _tenants_with_team = (
 )
 _first_due = (
     select(timers.c.tenant, timers.c.subject, timers.c.wake_at)
-    .where(timers.c.wake_at <= bindparam("now"))
+    .where(timers.c.wake_at <= bindparam("now"), not_held(timers.c.tenant, timers.c.subject, mail=False))
     .order_by(timers.c.wake_at)
     .limit(bindparam("most"))
     .subquery()
@@ -87,9 +93,16 @@ _due = select(_first_due.c.tenant, _first_due.c.subject).distinct()
 _due_of = select(
     timers.c.case_ref, timers.c.name, timers.c.workflow, timers.c.event, timers.c.due_at, timers.c.errors
 ).where(timers.c.tenant == _tenant, timers.c.subject == bindparam("subject"), timers.c.wake_at <= bindparam("now"))
-_next_wake = select(func.min(timers.c.wake_at)).where(timers.c.wake_at.is_not(None))
+_next_wake = (
+    select(timers.c.wake_at)
+    .where(timers.c.wake_at.is_not(None), not_held(timers.c.tenant, timers.c.subject, mail=False))
+    .order_by(timers.c.wake_at)
+    .limit(1)
+)
 _parked_tenants = (
-    select(inbox.c.tenant).where(inbox.c.verdict == "parked", inbox.c.received_at >= bindparam("since")).distinct()
+    select(inbox.c.tenant)
+    .where(inbox.c.verdict == "parked", inbox.c.received_at >= bindparam("since"), not_kept_back(inbox.c.waiting_for))
+    .distinct()
 )
 
 
@@ -109,13 +122,13 @@ def referenced(connection: Connection, tenant: int, refs: Sequence[str]) -> Rows
 
 
 def lock_subjects(connection: Connection, tenant: int, refs: Sequence[str], *, skip_locked: bool = False) -> Rows:
-    """(ref, sequence, tally) of these subjects, locked in key order until the transaction ends."""
+    """(ref, sequence, tally, head) of these subjects, locked in key order until the transaction ends."""
     statement = _locked_if_free if skip_locked else _locked
     return connection.execute(statement, {"tenant": tenant, "refs": list(refs)}).all()
 
 
 def subjects_of(connection: Connection, tenant: int, refs: Sequence[str]) -> Rows:
-    """(ref, sequence, tally) of these subjects, not locked."""
+    """(ref, sequence, tally, head) of these subjects, not locked."""
     return connection.execute(_subjects, {"tenant": tenant, "refs": list(refs)}).all()
 
 
@@ -145,7 +158,7 @@ def parked_for(connection: Connection, tenant: int, waiting: Sequence[str]) -> R
 
 
 def parked(connection: Connection, tenant: int, since: datetime, most: int) -> Rows:
-    """Events received since then that wait, earliest first."""
+    """Events received since then that wait for a case (not those that a hold keeps), earliest first."""
     return connection.execute(_parked, {"tenant": tenant, "since": since, "most": most}).all()
 
 
@@ -165,7 +178,7 @@ def tenants_with_team(connection: Connection, ids: Sequence[int]) -> Rows:
 
 
 def due_subjects(connection: Connection, now: datetime, most: int) -> Rows:
-    """(tenant, subject) of at most `most` timers that are due, earliest first."""
+    """(tenant, subject) of at most `most` timers that are due and that nobody holds, earliest first."""
     return connection.execute(_due, {"now": now, "most": most}).all()
 
 
@@ -175,5 +188,5 @@ def due_timers_of(connection: Connection, tenant: int, subject: str, now: dateti
 
 
 def next_wake(connection: Connection) -> datetime | None:
-    """When the next timer wants to be looked at."""
+    """When the next timer that nobody holds wants to be looked at."""
     return connection.execute(_next_wake).scalar()

@@ -49,6 +49,8 @@ class Reseller(msgspec.Struct, frozen=True, kw_only=True):
     phone: str | None = None
     signature: str = ""
     invitation_link: str | None = None
+    logo: str | None = None
+    colour: str | None = None
     team: dict[str, Member] = {}
 
     def member(self, email: str) -> Member | None:

@@ -9,11 +9,10 @@
 | I5 | what each message says of itself, and the bytes kept of it |
 | I7 | messages, the incidents of those that were given up, and the audit |
 | I6 | history rows that timers caused, and armed timers |
+| I8 | the chain of each customer's history, the audit's, and the seals over both |
 | I9 | every row that names a customer or a case |
 | I10 | summary and tally of each customer |
 | I11 | the database's own checks |
-
-I8, the audit chain, is not kept yet, so nothing of it is checked.
 """
 
 from __future__ import annotations
@@ -23,14 +22,18 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from vipflow.engine.sealfile import SealPlace
+from vipflow.engine.verify.audit import AuditReport, verify_audit
 from vipflow.engine.verify.customer import Ground
 from vipflow.engine.verify.customers import Progress, check_customers
 from vipflow.engine.verify.report import INVARIANTS, Checked, Finding, Findings, Report
+from vipflow.engine.verify.seals import SealsAsWritten, check_acts, check_seals
 from vipflow.engine.verify.tables import Tables
 from vipflow.machine import Workflows
 from vipflow.store.database import Database
+from vipflow.store.holds import all_holds
 
-__all__ = ["INVARIANTS", "Checked", "Finding", "Progress", "Report", "verify"]
+__all__ = ["INVARIANTS", "AuditReport", "Checked", "Finding", "Progress", "Report", "verify", "verify_audit"]
 
 
 def verify(
@@ -42,20 +45,26 @@ def verify(
     idle_at: datetime | None = None,
     most: int = 20,
     progress: Progress | None = None,
+    seals: SealPlace | None = None,
 ) -> Report:
     """What holds and what does not, of all tenants, at one moment: one transaction, which changes nothing.
 
     `now` lets it name messages that are stuck in sending. `idle_at`: all that was due had been done then, so a timer
     that was due and is still armed is named too. Of each invariant `most` findings are given in full. `progress` is
-    told after each page of customers. Raises DatabaseUnusable where the database cannot be read at all.
+    told after each page of customers. `seals`: where the key and the file of seals are. Raises DatabaseUnusable where
+    the database cannot be read at all.
     """
     findings = Findings(most)
+    if seals is None:
+        findings.not_run("I8", "seals against their key and their file: it was not said where these are")
     if now is None:
         findings.not_run("I5", "messages stuck in sending: no present instant was given")
     if idle_at is None:
         findings.not_run("I6", "timers due and unfired: no instant was given at which all was idle")
     ground = Ground(workflows, trade, findings, now, idle_at)
+    written = SealsAsWritten(seals, findings)
     with database.read() as connection:
+        ground.held = {(hold.tenant, hold.subject) for hold in all_holds(connection) if not hold.mail_only}
         tables = Tables(connection, findings)
         damaged = tables.check_integrity() > 0
         try:
@@ -66,6 +75,8 @@ def verify(
             tables.check_digests()
             tables.check_acts()
             tables.check_walls()
+            check_acts(connection, findings)
+            check_seals(connection, findings, written)
         except DBAPIError as fault:
             if not damaged:
                 raise

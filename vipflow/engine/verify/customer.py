@@ -1,4 +1,4 @@
-"""One customer: what its history implies, held against what is stored of it (I1 to I7, I10)."""
+"""One customer: what its history implies, held against what is stored of it (I1 to I8, I10)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import msgspec
 from vipflow.case import CLOCK, Actor, Case, DueTimer, Tenant, View
 from vipflow.decide import next_timer
 from vipflow.engine.envelope import event_cause
+from vipflow.engine.verify.chains import check_chain
 from vipflow.engine.verify.fold import Story, Told, fold, has_facts
 from vipflow.engine.verify.report import Findings
 from vipflow.engine.writing import SUMMARY
@@ -49,6 +50,11 @@ class Ground:
     policies: dict[str, Policy] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
     """Policies that cannot be had, each with why."""
+    held: set[tuple[int | None, str | None]] = field(default_factory=set)
+    """Tenant and subject of each hold in force that stops timers: what they stop is not late."""
+
+    def holds(self, tenant: int, subject: str) -> bool:
+        return not self.held.isdisjoint({(None, None), (tenant, None), (tenant, subject)})
 
 
 class Customer:
@@ -70,6 +76,7 @@ class Customer:
         """Checks it all, and gives what its history implies."""
         self._count()
         self._check_sequence()
+        check_chain(self.what, self.row.head, self.history, self._note)
         story = fold(self.history, self.workflows, self._note)
         self.findings.count("I6", story.fired)
         live = self._check_cases(story)
@@ -91,6 +98,7 @@ class Customer:
             ("I5", len(self.messages)),
             ("I6", armed),
             ("I7", len(self.messages)),
+            ("I8", len(self.history)),
             ("I10", 1),
         ):
             self.findings.count(invariant, records)
@@ -227,6 +235,8 @@ class Customer:
             problem = f"it is armed, and a {case.workflow} in state {case.state!r} has no such timer"
             self._note("I6", record, problem, remedy)
         idle_at = self.ground.idle_at
+        if self.ground.holds(self.row.tenant, self.row.ref):
+            idle_at = None
         if idle_at is not None and timer.wake_at is not None and max(timer.wake_at, timer.due_at) <= idle_at:
             self._note(
                 "I6",

@@ -1,5 +1,10 @@
 """What mails that leave and a daemon that lives need: suppressions, holds, daemons, the audit and its seals."""
 
+import base64
+import datetime
+import hashlib
+import json
+import os
 from typing import Any
 
 import sqlalchemy as sa
@@ -53,6 +58,61 @@ def _history() -> None:
     for name in ("salt", "digest", "hash"):
         op.add_column("history", _word(name))
     op.add_column("subjects", _word("head"))
+    _chain_what_is_there(op.get_bind())
+
+
+_READ_AT_ONCE = 1000
+_PAST = sa.text(
+    """
+    SELECT position, tenant, subject, sequence, case_ref, workflow, event, from_state, to_state, facts_before,
+           facts_after, timers, messages, policy, fingerprint, effective_at, recorded_at, actor_kind, actor, reason,
+           cause, source, event_id, note
+      FROM history
+     WHERE (tenant, subject, sequence) > (:tenant, :subject, :sequence)
+     ORDER BY tenant, subject, sequence
+     LIMIT :most
+    """
+)
+_CHAIN = sa.text("UPDATE history SET salt = :salt, digest = :digest, hash = :hash WHERE position = :position")
+_HEAD = sa.text("UPDATE subjects SET head = :head WHERE tenant = :tenant AND ref = :ref")
+
+
+def _chain_what_is_there(connection: sa.Connection) -> None:
+    """Gives the rows that history has already their hashes, and the subjects their heads."""
+    place = {"tenant": -1, "subject": "", "sequence": 0}
+    head = ""
+    while rows := connection.execute(_PAST, {**place, "most": _READ_AT_ONCE}).all():
+        chained = []
+        heads: dict[tuple[int, str], str] = {}
+        for position, *row in rows:
+            tenant, subject, sequence = row[:3]
+            if (tenant, subject) != (place["tenant"], place["subject"]):
+                head = ""
+            place = {"tenant": tenant, "subject": subject, "sequence": sequence}
+            salt = _base64(os.urandom(16))
+            digest = _hash([salt, row[8], row[9], row[18], row[22]])
+            effective_at, recorded_at = _instant(row[14]), _instant(row[15])
+            head = _hash(
+                [head, *row[:8], *row[10:14], effective_at, recorded_at, *row[16:18], *row[19:22], digest],
+            )
+            chained.append({"position": position, "salt": salt, "digest": digest, "hash": head})
+            heads[tenant, subject] = head
+        connection.execute(_CHAIN, chained)
+        connection.execute(_HEAD, [{"tenant": t, "ref": ref, "head": head} for (t, ref), head in heads.items()])
+
+
+def _hash(told: list[Any]) -> str:
+    return _base64(hashlib.sha256(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()).digest())
+
+
+def _base64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _instant(value: str | datetime.datetime) -> str:
+    if isinstance(value, str):
+        return value
+    return value.astimezone(datetime.UTC).isoformat("T", "microseconds").removesuffix("+00:00") + "Z"
 
 
 def _messages() -> None:
@@ -153,6 +213,7 @@ def _audit() -> None:
         sa.Column("audit_to", POSITION, nullable=False),
         sa.Column("digest", WORD, nullable=False),
         sa.Column("previous", WORD, nullable=False),
+        sa.Column("made_by", WORD, nullable=False),
         sa.Column("mac", WORD, nullable=False),
         sa.PrimaryKeyConstraint("number", name="seals_pk"),
     )

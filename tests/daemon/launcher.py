@@ -1,0 +1,69 @@
+"""Starts the program with constants of ours, so that a story need not wait for minutes; or with a slow transport.
+
+python launcher.py '{"lease": 3, "stands_still": 2, "slow": 0.3}' serve --port 0
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from vipflow.cli import main
+from vipflow.config import Settings
+from vipflow.daemon.logs import log_of
+from vipflow.delivery.transport import FileTransport, Outcome, Parcel, Paused
+
+log = log_of("transport")
+
+
+class SlowTransport:
+    """Takes its time for each mail, and finishes the one in hand when it is closed."""
+
+    name = "slow"
+
+    def __init__(self, settings: Settings, seconds: float) -> None:
+        self._files = FileTransport(settings.mail.folder)
+        self._seconds = seconds
+        self._closing = False
+
+    async def send(self, parcels: Sequence[Parcel], now: datetime) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
+        for parcel in parcels:
+            if self._closing:
+                outcomes.append(Outcome("not_tried", "connect", "it is being stopped"))
+                continue
+            log.info("mail_in_hand")
+            await asyncio.sleep(self._seconds)
+            outcomes += await self._files.send([parcel], now)
+        return outcomes
+
+    def paused(self, now: datetime) -> Paused | None:
+        return None
+
+    async def close(self) -> None:
+        self._closing = True
+
+
+def prepare(lease: float | None = None, stands_still: float | None = None, slow: float | None = None) -> None:
+    """Sets what the story wants otherwise."""
+    if lease is not None:
+        from vipflow.store import outgoing
+
+        outgoing.LEASE = timedelta(seconds=lease)
+    if stands_still is not None:
+        from vipflow.store import postgresql
+
+        postgresql.STANDS_STILL = stands_still  # type: ignore[assignment]  # why: a whole number there, a fraction here
+    if slow is not None:
+        from vipflow.daemon import parts
+
+        seconds = slow
+        parts.make_transport = lambda settings: SlowTransport(settings, seconds)
+
+
+if __name__ == "__main__":
+    prepare(**json.loads(sys.argv[1]))
+    main(sys.argv[2:])

@@ -1,0 +1,1 @@
+"""The web application. For now it tells how the daemon is."""

@@ -1,0 +1,102 @@
+"""The heart: that a daemon lives is written down every ten seconds, for people and for whoever starts next.
+
+Each beat compares the wall clock with the monotonic one, too: a clock that was set, or a machine that slept, shows.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from vipflow.clock import HostClock
+from vipflow.engine import Engine
+from vipflow.operations.ticks import Ticked
+from vipflow.store import daemons
+
+VERSION = version("vipflow")
+EVERY = 10.0
+REMEMBERED = timedelta(days=31)
+"""Daemons that were last heard of before are forgotten."""
+JUMP = timedelta(seconds=1)
+"""Between two looks clocks drift apart by less."""
+
+_json = msgspec.json.Encoder(order="sorted").encode
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a daemon finds when it starts: `now`, and when any daemon was heard of last (None: never), both by the clock
+    that counts.
+    """
+
+    now: datetime
+    last_beat: datetime | None
+
+
+class Heart:
+    """One daemon's row in the table of daemons."""
+
+    def __init__(self, engine: Engine, details: Callable[[], Mapping[str, Any]]) -> None:
+        host = socket.gethostname()
+        self.ident = f"{host}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._host = host
+        self._engine = engine
+        self._details = details
+
+    def arrive(self) -> Before:
+        """Writes down that it begins; what it found."""
+        with self._engine.database.write() as connection:
+            now = self._engine.now(connection)
+            before = Before(now, daemons.last_beat(connection))
+            daemons.arrive(connection, self.ident, self._host, os.getpid(), VERSION, now, self._told())
+        return before
+
+    def beat(self) -> Ticked:
+        """Writes down that it lives."""
+        with self._engine.database.write() as connection:
+            now = self._engine.now(connection)
+            if not daemons.beat(connection, self.ident, now, self._told()):  # the database was restored, say
+                daemons.arrive(connection, self.ident, self._host, os.getpid(), VERSION, now, self._told())
+        return Ticked(0, 0, None)
+
+    def leave(self) -> None:
+        """Writes down that it stopped on purpose."""
+        with self._engine.database.write() as connection:
+            daemons.leave(connection, self.ident, self._engine.now(connection), self._told())
+
+    def forget_old(self) -> Ticked:
+        """Forgets daemons of long ago."""
+        with self._engine.database.write() as connection:
+            daemons.forget_daemons(connection, self._engine.now(connection) - REMEMBERED)
+        return Ticked(0, 0, None)
+
+    def _told(self) -> str:
+        return _json(self._details()).decode()
+
+
+class ClockWatch:
+    """Notices that this machine's clock was set, or that the machine slept."""
+
+    def __init__(self) -> None:
+        self._ahead = self._look()
+
+    def jumped(self) -> timedelta | None:
+        """By how much the wall clock went further than the monotonic one since the last look (negative: it was set
+        back); None for what is only drift.
+        """
+        before, self._ahead = self._ahead, self._look()
+        jump = timedelta(seconds=self._ahead - before)
+        return jump if abs(jump) > JUMP else None
+
+    @staticmethod
+    def _look() -> float:
+        return HostClock().now().timestamp() - monotonic()

@@ -1,0 +1,114 @@
+"""What one daemon runs: its ticks, what comes before the first of them, and what is closed at the end.
+
+Whoever adds a part to the daemon adds it here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from vipflow.daemon.beating import Before
+from vipflow.daemon.logs import log_of
+from vipflow.daemon.ticks import Tick
+from vipflow.delivery.outbox import Delivery
+from vipflow.delivery.settling import Rules
+from vipflow.delivery.transport import Transport
+from vipflow.delivery.transports import make_transport
+from vipflow.delivery.workshop import Workshop
+from vipflow.operations.catchup import Began, CatchUp
+from vipflow.operations.holds import tick_holds
+from vipflow.operations.installation import Installation
+from vipflow.operations.ticks import Ticked, tick_delivery, tick_parked, tick_seal, tick_timers
+
+log = log_of("daemon")
+
+MAILS_PATIENCE = 900.0
+"""Seconds. A round of mails may wait for a slow server; a lease is shorter."""
+GATE = timedelta(seconds=5)
+"""While mails wait for the timers before them, they look again so often."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """`before`: done in this order, each awaited, before any tick; they are told what the daemon found.
+
+    `before_beat` and `after_beat` are called around each heartbeat, `close` once everything has ended.
+    """
+
+    ticks: tuple[Tick, ...]
+    transport: Transport
+    before: tuple[Callable[[Before], Awaitable[None]], ...] = ()
+    before_beat: Callable[[], None] = lambda: None
+    after_beat: Callable[[], None] = lambda: None
+    close: Callable[[], None] = lambda: None
+
+
+def parts_of(
+    installation: Installation, ident: str, go_on: Callable[[], bool], told_refused: Callable[[int], None]
+) -> Parts:
+    """The parts that an installation asks for. `ident` names the daemon; `go_on` is False once it is asked to stop;
+    `told_refused` hears how many writes of a round came too late to count.
+    """
+    settings = installation.settings
+    transport = make_transport(settings)
+    workshop = Workshop(installation.templates)
+    delivery = Delivery(
+        installation.engine,
+        installation.templates,
+        transport,
+        settings.mail.domain,
+        daemon=ident,
+        rules=Rules(settings.mail.copies, timedelta(days=settings.mail.give_up_after_days)),
+        workshop=workshop,
+        told_refused=told_refused,
+    )
+    catch_up = CatchUp(installation)
+
+    async def begin(found: Before) -> None:
+        if installation.database.dialect == "sqlite":  # there is no other daemon: whatever is in hand is in nobody's
+            taken_back = await asyncio.to_thread(delivery.take_back_all)
+            if taken_back:
+                log.info("mails_taken_back", mails=taken_back)
+        _tell(await asyncio.to_thread(catch_up.begin, ident))
+
+    def before_beat() -> None:
+        _tell(catch_up.before_beat(ident))
+
+    ticks = (
+        Tick("holds", in_thread(tick_holds, installation), wakes=("parked", "timers", "delivery")),
+        Tick("timers", in_thread(tick_timers, installation, go_on), wakes=("delivery",)),
+        Tick("parked", in_thread(tick_parked, installation), wakes=("timers", "delivery")),
+        Tick("delivery", partial(_deliver, installation, delivery, catch_up), patience=MAILS_PATIENCE),
+        Tick("seal", in_thread(tick_seal, installation), woken=False),
+    )
+    return Parts(ticks, transport, (begin,), before_beat, catch_up.note_progress, workshop.close)
+
+
+async def _deliver(installation: Installation, delivery: Delivery, catch_up: CatchUp) -> Ticked:
+    """Mails leave once the catching up is over."""
+    gate = await asyncio.to_thread(catch_up.before_delivery)
+    if not gate.is_open:
+        return Ticked(0, 0, gate.look_again_at or installation.clock.now() + GATE)
+    return await tick_delivery(installation, delivery)
+
+
+def _tell(began: Began | None) -> None:
+    """What a start, or the end of a silence, found worth a line."""
+    if began is None or (began.grace_until is None and not began.why):
+        return
+    log.warning(
+        "catching_up",
+        silence_seconds=round(began.silence.total_seconds()) if began.silence is not None else None,
+        timers_wait_until=began.grace_until.isoformat() if began.grace_until is not None else None,
+        mail_held=list(began.held),
+        why=list(began.why),
+    )
+
+
+def in_thread(tick: Callable[..., Ticked], *arguments: object) -> Callable[[], Awaitable[Ticked]]:
+    """A tick that waits for the database, off the event loop."""
+    return partial(asyncio.to_thread, tick, *arguments)
