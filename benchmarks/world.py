@@ -53,6 +53,19 @@ def engine_at(database: Database, now: datetime) -> Engine:
 
 def populate(database: Database, customers: int, batch: int = 1000) -> None:
     """Fills an empty database, through the engine."""
+    populate_tenant(database)
+    for now, line_for in ((INVITED, _invitation), (ACCEPTED, _acceptance), (AUTHORIZED, _authorization)):
+        post(engine_at(database, now), (line_for(number) for number in range(customers)), batch)
+    drain(engine_at(database, POSTED), batch)  # the reminders until then
+
+
+def invitations(customers: int) -> Iterator[str]:
+    """An event for each customer: it is invited."""
+    return map(_invitation, range(customers))
+
+
+def populate_tenant(database: Database) -> None:
+    """A reseller with one member of staff."""
     with database.write() as connection:
         settings = {"sender": "vip@nord.example", "signature": "L’équipe Nord", "phone": "+33 1 00 00 00 00"}
         add_tenant(
@@ -67,9 +80,6 @@ def populate(database: Database, customers: int, batch: int = 1000) -> None:
         )
         lea = MemberRow(TENANT, "lea@nord.example", "Léa Martin", "admin", "fr", "+33 1 00 00 00 01", True, INVITED)
         add_team_member(connection, lea)
-    for now, line_for in ((INVITED, _invitation), (ACCEPTED, _acceptance), (AUTHORIZED, _authorization)):
-        post(engine_at(database, now), (line_for(number) for number in range(customers)), batch)
-    drain(engine_at(database, POSTED), batch)  # the reminders until then
 
 
 def events(customers: int) -> list[str]:
