@@ -43,7 +43,7 @@ PUT_DOWN = 6.0
 """Seconds that work in hand has to end in, once a daemon is asked to stop: all of it takes less than ten."""
 LAST_WORD = 1.0
 """Seconds that what did not has to write down how far it came."""
-SAME_WISH = 0.5
+SAME_WISH = 1.0
 """Seconds within which a second signal is the first one once more: Ctrl-C may come from a terminal and its wrapper."""
 ANSWER = 3.0
 """Seconds that the database has to answer whoever asks how we are."""
