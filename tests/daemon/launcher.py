@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 
 from vipflow.cli import main
 from vipflow.config import Settings
@@ -32,8 +33,8 @@ class SlowTransport:
     async def send(self, parcels: Sequence[Parcel], now: datetime) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []
         for parcel in parcels:
-            if self._closing:
-                outcomes.append(Outcome("not_tried", "connect", "it is being stopped"))
+            if self._closing or monotonic() > parcel.until:
+                outcomes.append(Outcome("not_tried", "connect", "it is being stopped, or the lease is over"))
                 continue
             log.info("mail_in_hand")
             await asyncio.sleep(self._seconds)

@@ -72,16 +72,15 @@ def test_one_killed_and_one_frozen_past_its_lease_lose_nothing_and_double_nothin
     wait_until(place, f"SELECT count(*) = {EGGS} FROM messages WHERE state IN ('sent', 'uncertain')", seconds=90)
     in_the_middle = copies(place)
     frozen.send(signal.SIGCONT)
+    frozen.wait_for("write_refused", tick="delivery")
+    assert frozen.number("vipflow_writes_refused_total") >= 1
     assert frozen.stop() == 0
     assert living.stop() == 0
     now = copies(place)
     assert len(now) == EGGS
     # A file is written under the mail's own name, so a second copy replaces the first: copies are what the rows count.
     assert set(now) == set(in_the_middle)
-    ((most, fewest),) = ask(place, "SELECT max(copies), min(attempts) FROM messages")
-    assert isinstance(most, int)
-    assert most <= 2
-    assert fewest == 1
+    assert ask(place, "SELECT max(copies) <= 3, min(attempts) FROM messages") == [(True, 1)]
     verified = place.cli("verify")
     assert verified.returncode == 0, verified.stdout
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.processes import Place
+from tests.daemon.processes import ROOT, Place
+from vipflow.cli.demo import _going_on
 from vipflow.clock import ContinuingClock, HostClock, StillClock
 from vipflow.config import ClockSettings
+from vipflow.daemon.sole import AlreadyServed, let_nobody_work_on
 from vipflow.errors import BadInput
 from vipflow.operations import story
 from vipflow.operations.demo_going_on import continued
@@ -137,3 +139,16 @@ def test_a_folder_that_holds_something_else_is_left_alone(played: Path, tmp_path
         continued(played, folder, fresh=True)
     with pytest.raises(BadInput, match="no demo was played in it; play it: vipflow demo"):
         continued(tmp_path / "nowhere", folder)
+
+
+def test_the_demo_offers_to_go_on(tmp_path: Path):
+    assert _going_on(ROOT / "var" / "demo") == "python3 dev.py serve"
+    assert _going_on(tmp_path) == f"vipflow serve --demo {tmp_path}"
+
+
+def test_a_fresh_copy_is_not_made_under_a_daemon_at_work(sqlite_place: Place):
+    file = sqlite_place.folder / "vipflow.db"
+    let_nobody_work_on(file)
+    daemon = sqlite_place.serve()
+    with pytest.raises(AlreadyServed, match=str(daemon.process.pid)):
+        let_nobody_work_on(file)

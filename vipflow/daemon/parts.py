@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
+from vipflow.clock import Clock, ContinuingClock
 from vipflow.daemon.beating import Before
 from vipflow.daemon.logs import log_of
 from vipflow.daemon.ticks import Tick
@@ -76,7 +77,8 @@ def parts_of(
         _tell(await asyncio.to_thread(catch_up.begin, ident))
 
     def before_beat() -> None:
-        _tell(catch_up.before_beat(ident))
+        if not runs_fast(installation.clock):  # hours of such a story lie between two beats, and that is no silence
+            _tell(catch_up.before_beat(ident))
 
     ticks = (
         Tick("holds", in_thread(tick_holds, installation), wakes=("parked", "timers", "delivery")),
@@ -86,6 +88,11 @@ def parts_of(
         Tick("seal", in_thread(tick_seal, installation), woken=False),
     )
     return Parts(ticks, transport, (begin,), before_beat, catch_up.note_progress, workshop.close)
+
+
+def runs_fast(clock: Clock) -> bool:
+    """Whether this is the clock of a story in which more than a second passes in one."""
+    return isinstance(clock, ContinuingClock) and clock.speed > 1
 
 
 async def _deliver(

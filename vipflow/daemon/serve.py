@@ -43,7 +43,7 @@ PUT_DOWN = 6.0
 """Seconds that work in hand has to end in, once a daemon is asked to stop: all of it takes less than ten."""
 LAST_WORD = 1.0
 """Seconds that what did not has to write down how far it came."""
-SAME_WISH = 0.5
+SAME_WISH = 1.0
 """Seconds within which a second signal is the first one once more: Ctrl-C may come from a terminal and its wrapper."""
 ANSWER = 3.0
 """Seconds that the database has to answer whoever asks how we are."""
@@ -70,6 +70,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
             opened.callback(sole.give_up)
             sole.tell(url_of(listening), HostClock().now())
         story.go_on(settings.clock, database)
+        opened.callback(_let_the_story_stand, settings, database)  # also where nothing comes of it
         installation = open_installation(settings)
         opened.callback(installation.close)
         crashed = opened.enter_context(crashes_noted(installation, _last_words))
@@ -87,6 +88,11 @@ def _last_words(words: str) -> None:
 def _only_one(settings: Settings, database: Database) -> Sole | None:
     file = sqlite_file(settings)
     return Sole(file.resolve(), database.label) if file is not None else None
+
+
+def _let_the_story_stand(settings: Settings, database: Database) -> None:
+    with contextlib.suppress(VipflowError):
+        story.stand(story.clock_of(settings.clock, database), database)
 
 
 class Daemon:
@@ -126,6 +132,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
         web = asyncio.create_task(self.web.serve(), name="web")
+        web.add_done_callback(self._web_ended)
         background: list[asyncio.Task[None]] = []
         try:
             await self._begin(background)
@@ -225,9 +232,8 @@ class Daemon:
             jump = watch.jumped()
             if jump is not None:
                 log.warning("clock_jumped", seconds=round(jump.total_seconds(), 3))
-                self._wake()
-                if self.ticks is not None:
-                    self.ticks.wake("heartbeat")
+                if self.ticks is not None:  # all of them: each is aimed by the clock that was
+                    self.ticks.wake(*self.ticks.names)
 
     def _wake(self) -> None:
         if self.ticks is not None:
@@ -305,6 +311,11 @@ class Daemon:
             now = engine.read_now(connection)
             ages = {name: (now - at).total_seconds() for name, at in oldest(connection).items() if at is not None}
             return standing(connection), ages
+
+    def _web_ended(self, web: asyncio.Task[None]) -> None:
+        """Nobody can be answered any more; timers and mails go on, and whoever watches sees that nothing answers."""
+        if not web.cancelled() and (web.exception() is not None or self.goes_on()):
+            log.error("web_ended", exc_info=web.exception())
 
     @staticmethod
     def _web_fault(fault: Exception) -> None:

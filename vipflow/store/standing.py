@@ -26,7 +26,7 @@ _COUNTS = {
     "holds_in_force": _rows(holds.c.released_at.is_(None)),
 }
 _some_troubled = select(messages.c.state).where(_IN_TROUBLE).limit(FAR).subquery()
-_TROUBLED = select(_some_troubled.c.state, func.count()).group_by(_some_troubled.c.state)
+_TROUBLED = select(_some_troubled.c.state, func.count().label("many")).group_by(_some_troubled.c.state)
 _OLDEST = {
     "timer_due": select(func.min(timers.c.wake_at)).where(timers.c.wake_at.is_not(None)),
     "mail_waiting": select(func.min(messages.c.not_before)).where(messages.c.state == "waiting"),
@@ -38,7 +38,7 @@ _OLDEST = {
 def standing(connection: Connection) -> dict[str, int]:
     """How many there are of what waits, by name; FAR means that many or more."""
     counts = {name: connection.execute(statement).scalar_one() for name, statement in _COUNTS.items()}
-    found: dict[str, int] = dict(connection.execute(_TROUBLED).tuples().all())
+    found = {row.state: row.many for row in connection.execute(_TROUBLED)}
     return counts | {f"mails_{state}": found.get(state, 0) for state in ("held", "uncertain", "dead")}
 
 
