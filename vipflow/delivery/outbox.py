@@ -477,11 +477,11 @@ def _digest_context(mail: Mail) -> str:
     return msgspec.json.encode(said).decode()
 
 
-class _OfCustomer(msgspec.Struct):
+class _OfCustomer(msgspec.Struct, frozen=True):
     company: str = ""
 
 
-class _Company(msgspec.Struct):
+class _Company(msgspec.Struct, frozen=True):
     customer: _OfCustomer = _OfCustomer()
     reference: str = ""
 

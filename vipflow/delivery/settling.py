@@ -19,6 +19,7 @@ import msgspec
 
 from vipflow.case import Tenant
 from vipflow.delivery.transport import Outcome
+from vipflow.engine.incidents import fault_of
 from vipflow.references import reference
 from vipflow.workflow import Text
 
@@ -139,7 +140,7 @@ def incident_row(
     said = _SAYS[kind]
     says = {"event": f"message.{row.template}", "fr": said.fr.format(**words), "en": said.en.format(**words)}
     text = msgspec.json.encode(says).decode()
-    fault = f"{kind}: {problem}"[:200]
+    fault = fault_of(kind, problem)
     return (tenant.id, reference("N", tenant.key, cause), row.subject, row.case_ref, kind, cause, text, now, fault)
 
 
