@@ -39,8 +39,10 @@ from vipflow.store.waking import heard
 
 log = log_of("daemon")
 
-PUT_DOWN = 7.0
+PUT_DOWN = 6.0
 """Seconds that work in hand has to end in, once a daemon is asked to stop: all of it takes less than ten."""
+LAST_WORD = 1.0
+"""Seconds that what did not has to write down how far it came."""
 SAME_WISH = 0.5
 """Seconds within which a second signal is the first one once more: Ctrl-C may come from a terminal and its wrapper."""
 ANSWER = 3.0
@@ -185,9 +187,10 @@ class Daemon:
             waiting.append(self.ticks.stop())
         tasks = [asyncio.create_task(each) for each in waiting]
         _, left = await asyncio.wait(tasks, timeout=PUT_DOWN)
-        if left:
-            running = [tick.name for tick, _ in self.ticks.running()] if self.ticks is not None else []
-            log.warning("work_left_in_hand", ticks=running, seconds=PUT_DOWN)
+        if left and self.ticks is not None:
+            log.warning("work_left_in_hand", ticks=[tick.name for tick, _ in self.ticks.running()], seconds=PUT_DOWN)
+            self.ticks.cancel()
+            await asyncio.wait(left, timeout=LAST_WORD)
         for task in tasks:
             if task.done() and task.exception() is not None:
                 log.error("closing_failed", exc_info=task.exception())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ from vipflow.operations.allowed import not_allowed_to
 from vipflow.operations.holds import checked_reason
 from vipflow.operations.inspection import IncidentEntry, incident
 from vipflow.operations.installation import Installation
-from vipflow.operations.mails import FROM, Left, act_on_mails
+from vipflow.operations.mails import put_back
 from vipflow.operations.who import Who
 from vipflow.references import as_typed
 from vipflow.store import incidents as store
@@ -299,25 +298,12 @@ def _unescaped(text: str) -> str:
 
 
 def _retry_mail(installation: Installation, who: Who, row: Any, reason: str | None) -> Settled:
-    """Through the act on mails, which closes what told of it: whoever may settle incidents may settle those."""
     key = row.cause.removeprefix("message:").partition("/")[0]
-    left: Left | None = None
-    try:
-        done = act_on_mails(installation, replace(who, role="admin"), "retry", [key], reason=reason)
-    except NotFound:
-        moved, state = False, "gone"
-    else:
-        moved = bool(done.moved)
-        left = next((each for each in done.left if each.key == key), None)
-        state = left.state if left is not None else ""
     with installation.database.write() as connection:
         now = installation.engine.now(connection)
-        if moved:
-            actor = who.as_actor
-            details = {"kind": row.kind, "cause": row.cause, "outcome": "retried"}
-            act = Act(who.tenant, actor.kind, actor.name, "incident.retry", row.id, reason, details)
-            remember_acts(connection, [act], now)
-            return Settled(row.id, row.kind, "retried", "Its mail waits again, and leaves if it is still true.")
-        if left is None or state not in FROM["retry"]:
-            return _close(connection, who, row, now, "resolved", reason, f"Its mail is {state} by now: it is closed.")
-    return Settled(row.id, row.kind, "nothing_to_retry", f"Its mail stays as it is: {left.why}.")
+        state, acts = put_back(connection, who, key, now, reason, {"incident": row.id})
+        if not acts:
+            says = f"Its mail is {state or 'gone'} by now: it is closed."
+            return _close(connection, who, row, now, "resolved", reason, says)
+        remember_acts(connection, acts, now)
+        return _close(connection, who, row, now, "retried", reason, "Its mail waits again, and leaves if still true.")
