@@ -444,6 +444,11 @@ UPDATE incidents SET subject = '@eve' WHERE subject = '@ann';
 -- says: it points to @eve, which is of tenant north
 UPDATE inbox SET subject_ref = '@eve' WHERE subject_ref = '@ann';
 
+-- I9 a hold
+-- says: it points to W-0, which does not exist
+INSERT INTO holds (id, tenant, subject, mail_only, kind, reason, made_by, made_at)
+SELECT 'H-0', tenant, 'W-0', TRUE, 'asked', 'x', 'x', opened_at FROM subjects WHERE ref = '@ann';
+
 -- I9 a tenant that is not there
 -- says: 1 of its rows are of tenant 77, which does not exist
 UPDATE inbox SET tenant = 77 WHERE event_id = 'no';

@@ -1,5 +1,6 @@
 """After a silence: events before timers, timers before mails, and no storm."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.operations.conftest import START, World, shipped_files
-from tests.operations.test_holds import is_sound, lived, post, rows
+from tests.operations.test_holds import acts, is_sound, lived, post, rows
 from vipflow.clock import StillClock
 from vipflow.delivery.outbox import Delivery
 from vipflow.delivery.transport import FileTransport
@@ -108,7 +109,7 @@ def test_a_grace_can_be_skipped_by_who_may(world: World) -> None:
     assert until == world.clock.now() + 15 * MINUTE
     assert catchup.skip_grace(world.installation, None) is None
     assert catching_up.before_delivery().is_open
-    assert [row.act for row in rows(world, "audit")] == ["catchup.skip_grace"]
+    assert [row.act for row in acts(world)] == ["catchup.skip_grace"]
 
 
 def test_a_silence_while_running_begins_a_grace_too(world: World) -> None:
@@ -154,8 +155,8 @@ def test_a_backlog_of_late_mails_waits_until_somebody_approves(world: World, tmp
     approved = catchup.approve(world.installation, world.who("ada"), reason="they are all right")
     assert approved.released == (hold.id,)
     assert kinds(world) == []
-    assert [row.act for row in rows(world, "audit")][-1] == "catchup.approve"
-    assert tick_delivery(world.installation, mailing(world, tmp_path)).done == standing.leaving.mails
+    assert [row.act for row in acts(world)][-1] == "catchup.approve"
+    assert asyncio.run(tick_delivery(world.installation, mailing(world, tmp_path))).done == standing.leaving.mails
     assert is_sound(world)
 
 
@@ -342,7 +343,7 @@ def _lives(world: World, folder: Path, outage: tuple[datetime, datetime] | None)
         tick_parked(world.installation)
         tick_timers(world.installation)
         if gate is None or gate.before_delivery().is_open:
-            tick_delivery(world.installation, delivery)
+            asyncio.run(tick_delivery(world.installation, delivery))
         world.clock.move_to(now + timedelta(minutes=15 if gate is not None and now < OUTAGE[1] + DAY else 180))
     assert is_sound(world)
     found: dict[str, list[Any]] = {

@@ -27,6 +27,11 @@ def rows(world: World, table: str, **where: Any) -> list[Any]:
         return list(connection.execute(select(found).where(*wanted).order_by(*found.primary_key.columns)).all())
 
 
+def acts(world: World) -> list[Any]:
+    """What the audit says of those who stop, let go and settle."""
+    return [row for row in rows(world, "audit") if row.act.partition(".")[0] in ("hold", "catchup", "incident", "mail")]
+
+
 def post(world: World, id: str, type: str, subject: str, time: datetime | None = None, **data: Any) -> Verdict:
     """An event of the shop."""
     import json
@@ -297,7 +302,7 @@ def test_a_hold_ends_by_itself_on_its_day(world: World) -> None:
 def test_every_hold_and_every_release_is_in_the_audit(world: World) -> None:
     ident = hold(world, world.invite(), "ada")
     release(world, ident)
-    assert [(row.act, row.actor_kind, row.actor, row.target, row.reason) for row in rows(world, "audit")] == [
+    assert [(row.act, row.actor_kind, row.actor, row.target, row.reason) for row in acts(world)] == [
         ("hold.make", "staff", "ada@north.example", ident, "a complaint"),
         ("hold.release", "staff", "operator", ident, "settled"),
     ]

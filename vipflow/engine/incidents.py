@@ -20,7 +20,7 @@ _OWN = re.compile(
     r"|\S*[\w.-]@[\w.-]+\S*"  # an address
     r"|\S*\w/\S+"  # a path: source and id of an event, collection and name
     r"|\b0x[0-9a-fA-F]+\b"
-    r"|\b(?=\w*\d)\w[\w.:-]*"  # whatever has a digit: numbers, instants, ids
+    r"|(?<![\w.])(?![45]\d\d\b|[45]\.\d\.\d)(?=\w*\d)\w[\w.:-]*"  # whatever has a digit, but a mail server's answer
 )
 
 _json = msgspec.json.Encoder(order="sorted").encode
@@ -33,6 +33,8 @@ def fault_of(kind: str, says: str) -> str:
     'quarantined: The timer “…” of … failed … times: KeyError: “due_on”'
     >>> fault_of("name_taken", "“PO-77” already names another record; check which of the two really bears it.")
     'name_taken: “…” already names another record; check which of the two really bears it.'
+    >>> fault_of("mail_dead", "550 5.1.1 there is no zoe@elan.example here, ticket 4711")
+    'mail_dead: 550 5.1.1 there is no … here, ticket …'
     """
 
     def kept(found: re.Match[str]) -> str:

@@ -366,7 +366,11 @@ def approve(
         discarded = 0
         if discard_older_than is not None:
             before = now - timedelta(days=discard_older_than)
-            discarded = store.discard_mails(connection, tenant, before, f"discarded while catching up: {reason}")
+            gone = store.discard_mails(connection, tenant, before, f"discarded by {actor.name}: {reason}")
+            discarded = len(gone)
+            told = {"from": "waiting", "to": "discarded"}
+            each = [Act(m.tenant, actor.kind, actor.name, "mail.discard", m.key, reason, told) for m in gone]
+            remember_acts(connection, each, now)
         details = {"discarded": discarded, "discard_older_than_days": discard_older_than, "still_held": still_held}
         targets = [row.id for row in rows] or ["catchup"]
         acts = [Act(tenant, actor.kind, actor.name, "catchup.approve", ident, reason, details) for ident in targets]

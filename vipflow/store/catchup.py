@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
 
 from vipflow.store.holds import not_held
 from vipflow.store.meta import get_meta, set_meta
 from vipflow.store.tables import daemons, history, messages
 from vipflow.store.types import any_of, instant_text
+from vipflow.store.writes import Update
 
 Rows = Sequence[Any]
 
@@ -43,11 +44,12 @@ _mails = select(
     messages.c.ladder,
     messages.c.not_before,
 ).where(messages.c.tenant == _tenant, any_of(messages.c.subject, "subjects"), messages.c.state == "waiting")
-_discard = (
-    update(messages)
+_too_old = (
+    select(messages.c.tenant, messages.c.key)
     .where(messages.c.state == "waiting", messages.c.not_before < bindparam("before"))
-    .values(state="discarded", note=bindparam("why"))
+    .with_for_update(skip_locked=True)
 )
+_DISCARD = Update(messages, key=["tenant", "key", "state"], set=["state", "note"])
 
 
 def last_beat(connection: Connection, me: str | None) -> datetime | None:
@@ -97,7 +99,9 @@ def mails_that_wait(connection: Connection, tenant: int, of_subjects: Sequence[s
     return connection.execute(_mails, {"tenant": tenant, "subjects": list(of_subjects)}).all()
 
 
-def discard_mails(connection: Connection, tenant: int | None, before: datetime, why: str) -> int:
-    """Gives up the mails that wait and could have left before that instant: how many."""
-    statement = _discard if tenant is None else _discard.where(messages.c.tenant == tenant)
-    return connection.execute(statement, {"before": before, "why": why}).rowcount
+def discard_mails(connection: Connection, tenant: int | None, before: datetime, why: str) -> Rows:
+    """Gives up the mails that wait and could have left before that instant: (tenant, key) of each."""
+    statement = _too_old if tenant is None else _too_old.where(messages.c.tenant == tenant)
+    found = connection.execute(statement, {"before": before}).all()
+    _DISCARD.run(connection, [(row.tenant, row.key, "waiting", "discarded", why) for row in found])
+    return found

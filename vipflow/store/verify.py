@@ -32,6 +32,7 @@ from vipflow.store.tables import (
     audit,
     cases,
     history,
+    holds,
     inbox,
     incidents,
     messages,
@@ -240,6 +241,7 @@ _KEYS: dict[str, ColumnElement[str]] = {
     "incidents": incidents.c.id,
     "inbox": inbox.c.source + literal("/") + inbox.c.event_id,
     "cases": cases.c.ref,
+    "holds": holds.c.id,
 }
 
 
@@ -271,7 +273,8 @@ def _to_no_case(table: Table, subject: ColumnElement[Any]) -> Any:
 
 _WITH_CASE = (timers, names, history, messages, incidents)
 _to_nobodies = {table.name: _to_nobody(table, table.c.subject) for table in (cases, *_WITH_CASE)} | {
-    "inbox": _to_nobody(inbox, inbox.c.subject_ref)
+    "inbox": _to_nobody(inbox, inbox.c.subject_ref),
+    "holds": _to_nobody(holds, holds.c.subject),
 }
 _to_no_cases = {table.name: _to_no_case(table, table.c.subject) for table in _WITH_CASE} | {
     "inbox": _to_no_case(inbox, inbox.c.subject_ref)
@@ -417,7 +420,7 @@ def count_pointers(connection: Connection) -> int:
     """How many rows name a customer or a case."""
     return sum(
         connection.execute(select(func.count()).select_from(table)).scalar_one()
-        for table in (cases, *_WITH_CASE, inbox)
+        for table in (cases, *_WITH_CASE, inbox, holds)
     )
 
 

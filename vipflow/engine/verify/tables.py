@@ -20,6 +20,7 @@ _RECORDS = {
     "incidents": "incident",
     "inbox": "event",
     "cases": "case",
+    "holds": "hold",
 }
 
 
