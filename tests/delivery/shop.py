@@ -134,6 +134,10 @@ class Shop:
     def incidents(self) -> list[str]:
         return sorted(row.kind for row in self.rows("incidents"))
 
+    def acts(self) -> list[Any]:
+        """What the audit tells of mails and their addresses."""
+        return [row for row in self.rows("audit") if row.act.startswith("mail.")]
+
     def act(self, act: MailAct, *keys: str, name: str | None = "ada", **more: Any) -> Acted:
         return act_on_mails(self.installation, self.who(name), act, keys, **more)
 

@@ -165,7 +165,7 @@ def test_an_address_is_written_to_again_when_somebody_says_why(shop: Shop) -> No
     assert mails.unsuppress(shop.installation, shop.who("sam"), ZOE).refused is not None, "a reason is needed"
     lifted = mails.unsuppress(shop.installation, shop.who("sam"), ZOE.upper(), reason="their server is mended")
     assert lifted.suppressed == listed
-    (act,) = shop.rows("audit")
+    (act,) = shop.acts()
     assert (act.act, act.target, act.reason) == ("mail.unsuppress", ZOE, "their server is mended")
 
     shop.postman.answers = lambda parcel: None

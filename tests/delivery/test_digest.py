@@ -41,7 +41,7 @@ def test_what_is_due_for_him_leaves_in_one_mail_the_next_working_morning(shop: S
     shop.move_to("2024-03-04 08:00")
     assert shop.deliver_all() == 3
     (digest,) = to_bob(shop)
-    assert read(digest)["Subject"] == "Your messages of 4 March 2024 (3)"
+    assert read(digest)["Subject"] == "Your customers on 4 March 2024: 3 messages"
     text = text_of(digest)
     for company in ("Élan Vert", "Mer Bleue", "Sable Fin"):
         assert company in text
@@ -86,7 +86,7 @@ def test_what_is_no_longer_true_in_the_morning_is_not_in_it(shop: Shop) -> None:
     shop.move_to("2024-03-04 08:00")
     shop.deliver_all()
     (digest,) = to_bob(shop)
-    assert read(digest)["Subject"] == "Your messages of 4 March 2024 (2)"
+    assert read(digest)["Subject"] == "Your customers on 4 March 2024: 2 messages"
     assert done not in text_of(digest)
     assert shop.clean()
 
@@ -138,7 +138,7 @@ def test_a_crash_before_anything_was_kept_leaves_it_to_be_gathered_anew(shop: Sh
     shop.pass_(seconds=LEASE.total_seconds())
     assert shop.deliver_all() == 3
     (digest,) = to_bob(shop)
-    assert "(3)" in read(digest)["Subject"]
+    assert "3 messages" in read(digest)["Subject"]
     assert {row.copies for row in shop.rows("messages", template="order_to_place", state="sent")} == {1}
     assert shop.clean()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from tests.delivery.library import TEMPLATES, Library, Postman
 from tests.delivery.shop import Shop
 from tests.engine.test_races import race
-from tests.engine.worlds import Statements, World, counted_statements
+from tests.engine.worlds import Statements, World, counted_statements, opened
 from vipflow.delivery.outbox import Delivery
 from vipflow.engine.plain import PlainTrade
 from vipflow.store.database import Database
@@ -25,21 +25,18 @@ def library(database: Database) -> Library:
 
 
 @pytest.fixture
-def another(database_url: str, library: Library) -> Callable[[], World]:
-    """Another process, so to speak: its own engine on its own connections, the same database and clock."""
-    from tests.engine.worlds import opened
-
-    def make() -> World:
-        return World(opened(database_url), library.world.workflows, PlainTrade(), library.world.clock.now())
-
-    return make
+def another(database_url: str) -> Iterator[Database]:
+    """The same database on connections of its own, as another process has it."""
+    found = opened(database_url)
+    yield found
+    found.dispose()
 
 
-def test_two_who_begin_at_the_same_moment_send_each_mail_once(library: Library, another: Any) -> None:
+def test_two_who_begin_at_the_same_moment_send_each_mail_once(library: Library, another: Database) -> None:
     """Both have seen what is due before either has claimed it."""
     library.lend(*(f"Book{number}" for number in range(20)))
     library.pass_(days=20)
-    worlds = [library.world, another()]
+    worlds = [library.world, World(another, library.world.workflows, PlainTrade(), library.world.clock.now())]
     postmen = [Postman(), Postman()]
 
     def delivers(index: int) -> Callable[[World], Any]:

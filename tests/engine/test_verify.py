@@ -35,7 +35,7 @@ DAY = timedelta(days=1)
 END = START + 21 * DAY
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _SeenFromWithin(Database):
     """A database as a transaction of it sees it that was not committed."""
 

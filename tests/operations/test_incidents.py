@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -18,6 +19,11 @@ HOUR = timedelta(hours=1)
 def outcomes(settling: incidents.Settling) -> list[str]:
     assert settling.refused is None
     return [each.outcome for each in settling.settled]
+
+
+def acts(world: World) -> list[Any]:
+    """What the audit tells, but of how the reseller and its team were made."""
+    return [row for row in rows(world, "audit") if not row.act.startswith(("reseller.", "team."))]
 
 
 @pytest.fixture
@@ -76,8 +82,7 @@ def test_a_timer_that_was_given_up_is_tried_again_and_goes_well_once_the_cause_i
     assert {(row.outcome, row.closed_by, row.remark) for row in closed} == {
         ("retried", "ada@north.example", "the facts are mended")
     }
-    acts = [row.act for row in rows(world, "audit")]
-    assert acts == ["incident.retry"] * group.count
+    assert [row.act for row in acts(world)] == ["incident.retry"] * group.count
 
 
 def test_what_fails_again_after_it_was_retried_is_open_again(world: World, mangled: tuple[str, str]) -> None:
@@ -140,7 +145,7 @@ def test_a_mail_that_was_held_waits_again(world: World) -> None:
     done = incidents.retry_incidents(world.installation, world.who("ada"), "n-0000-0001")
     assert outcomes(done) == ["retried"]
     assert next(row.state for row in rows(world, "messages") if row.key == mail.key) == "waiting"
-    assert [(row.act, row.target) for row in rows(world, "audit")] == [
+    assert [(row.act, row.target) for row in acts(world)] == [
         ("mail.retry", mail.key),
         ("incident.retry", "N-0000-0001"),
     ]
@@ -165,7 +170,7 @@ def test_where_nothing_can_be_tried_again_it_says_what_helps_and_is_dismissed(wo
     assert outcomes(gone) == ["dismissed"]
     (closed,) = rows(world, "incidents")
     assert (closed.outcome, closed.closed_by, closed.remark) == ("dismissed", "ada@north.example", "they were mistaken")
-    assert [row.act for row in rows(world, "audit")] == ["incident.dismiss"]
+    assert [row.act for row in acts(world)] == ["incident.dismiss"]
 
 
 def test_only_operators_and_admins_settle(world: World) -> None:

@@ -82,18 +82,20 @@ def parts_of(
         Tick("holds", in_thread(tick_holds, installation), wakes=("parked", "timers", "delivery")),
         Tick("timers", in_thread(tick_timers, installation, go_on), wakes=("delivery",)),
         Tick("parked", in_thread(tick_parked, installation), wakes=("timers", "delivery")),
-        Tick("delivery", partial(_deliver, installation, delivery, catch_up), patience=MAILS_PATIENCE),
+        Tick("delivery", partial(_deliver, installation, delivery, catch_up, go_on), patience=MAILS_PATIENCE),
         Tick("seal", in_thread(tick_seal, installation), woken=False),
     )
     return Parts(ticks, transport, (begin,), before_beat, catch_up.note_progress, workshop.close)
 
 
-async def _deliver(installation: Installation, delivery: Delivery, catch_up: CatchUp) -> Ticked:
+async def _deliver(
+    installation: Installation, delivery: Delivery, catch_up: CatchUp, go_on: Callable[[], bool]
+) -> Ticked:
     """Mails leave once the catching up is over."""
     gate = await asyncio.to_thread(catch_up.before_delivery)
     if not gate.is_open:
         return Ticked(0, 0, gate.look_again_at or installation.clock.now() + GATE)
-    return await tick_delivery(installation, delivery)
+    return await tick_delivery(installation, delivery, go_on)
 
 
 def _tell(began: Began | None) -> None:

@@ -25,6 +25,7 @@ from vipflow.engine.batch import told
 from vipflow.errors import Busy
 from vipflow.store import outgoing
 from vipflow.store.database import DatabaseUnusable
+from vipflow.store.incidents import REPORT
 
 NOBODY = "nobody is left to write to; name an account manager or an admin"
 
@@ -129,7 +130,7 @@ class Claiming:
             for row, note in troubled:
                 tenant = self.engine.batch(connection, row.tenant, now).tenant
                 incidents.append(incident_row(tenant, row, "mail_uncertain", str(note), now))
-            outgoing.OPEN_INCIDENT.run(connection, incidents)
+            REPORT.run(connection, incidents)
         return taken
 
     # --- one tenant -----------------------------------------------------------------------------------------------
@@ -210,7 +211,7 @@ class Claiming:
         for message, at in judged.postponed:
             aside.append((*_standing(tenant, message.row), "waiting", at, message.row.note))
         outgoing.SET_ASIDE.run(connection, aside)
-        outgoing.OPEN_INCIDENT.run(
+        REPORT.run(
             connection,
             [incident_row(tenant, message.row, "mail_held", problem, now) for message, problem in judged.unclear],
         )
@@ -223,9 +224,7 @@ class Claiming:
             outgoing.SET_ASIDE.run(
                 connection, [(*_standing(tenant, row), "held", row.not_before, problem) for row in rows]
             )
-            outgoing.OPEN_INCIDENT.run(
-                connection, [incident_row(tenant, row, "mail_held", problem, now) for row in rows]
-            )
+            REPORT.run(connection, [incident_row(tenant, row, "mail_held", problem, now) for row in rows])
         return len(rows)
 
 

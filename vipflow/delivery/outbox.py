@@ -34,6 +34,7 @@ from vipflow.engine import Engine
 from vipflow.engine.batch import told
 from vipflow.errors import VipflowError
 from vipflow.store import outgoing
+from vipflow.store.incidents import REPORT
 
 Answer = TypeVar("Answer")
 
@@ -372,7 +373,7 @@ class Delivery:
                     incidents.append(incident_row(mail.tenant, each.row, "mail_held", problem, now))
             outgoing.PUT_DOWN.run(connection, marks)
             outgoing.SUPPRESS.run(connection, suppressions)
-            outgoing.OPEN_INCIDENT.run(connection, incidents)
+            REPORT.run(connection, incidents)
         self._note_refused(refused)
         return DeliveryReport(
             sent=counts.get("sent", 0),
@@ -481,7 +482,7 @@ class _OfCustomer(msgspec.Struct, frozen=True):
     company: str = ""
 
 
-class _Company(msgspec.Struct):
+class _Company(msgspec.Struct, frozen=True):
     customer: _OfCustomer = _OfCustomer()
     reference: str = ""
 

@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-import msgspec
-
-from vipflow.case import Tenant
+from vipflow.case import Incident, Tenant
 from vipflow.delivery.transport import Outcome
-from vipflow.references import reference
+from vipflow.engine.incidents import incident_row as incident_row_of
 from vipflow.workflow import Text
 
 MAYBE_LEFT = "whoever had it in hand is gone; a copy may have left"
@@ -128,19 +126,16 @@ def pause_after_copy(copies: int) -> timedelta:
 
 
 def incident_row(
-    tenant: Tenant, row: Any, kind: Trouble, problem: str, now: datetime, *, once: str | None = None
+    tenant: Tenant, row: Any, kind: Trouble, problem: str, now: datetime, *, of: str = ""
 ) -> tuple[Any, ...]:
-    """What a person is told of a mail; a row for `outgoing.OPEN_INCIDENT`. Once for each time that it comes to this, or
-    for each `once`.
+    """What a person is told of a mail, as `store.incidents.REPORT` writes it: closed and come to this again, it is
+    open again. `of`: which of several, where there may be.
     """
-    which = once if once is not None else f"{now:%Y-%m-%dT%H:%M:%SZ}"
-    cause = f"message:{row.key}/{kind.removeprefix('mail_')}/{which}"
+    cause = f"message:{row.key}/{kind.removeprefix('mail_')}" + (f"/{of}" if of else "")
     words = {"template": row.template, "case": row.case_ref, "problem": problem}
-    said = _SAYS[kind]
-    says = {"event": f"message.{row.template}", "fr": said.fr.format(**words), "en": said.en.format(**words)}
-    text = msgspec.json.encode(says).decode()
-    fault = f"{kind}: {problem}"[:200]
-    return (tenant.id, reference("N", tenant.key, cause), row.subject, row.case_ref, kind, cause, text, now, fault)
+    says = Text(_SAYS[kind].fr.format(**words), _SAYS[kind].en.format(**words))
+    incident = Incident(kind, row.case_ref, f"message.{row.template}", says, cause)
+    return incident_row_of(tenant, row.subject, incident, now)
 
 
 _SAYS: dict[Trouble, Text] = {

@@ -24,6 +24,7 @@ from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
 from vipflow.store import messages as store
 from vipflow.store import outgoing, work
+from vipflow.store.incidents import REPORT
 
 TYPE = "message.bounce"
 
@@ -125,8 +126,8 @@ def _keep(
         store.NOTE.run(connection, [(who.tenant, row.key, note)])
         if not shown:
             return True
-        incident = incident_row(tenant, row, "mail_bounced", note, now, once=bounce.address.lower())
-        return outgoing.OPEN_INCIDENT.run(connection, [incident]) > 0
+        incident = incident_row(tenant, row, "mail_bounced", note, now, of=bounce.address.lower())
+        return REPORT.run(connection, [incident]) > 0
 
 
 def _word(given: dict[str, Any], name: str, default: str | None) -> str:

@@ -18,6 +18,7 @@ from vipflow.operations.allowed import not_allowed_to
 from vipflow.operations.holds import checked_reason
 from vipflow.operations.inspection import IncidentEntry, incident
 from vipflow.operations.installation import Installation
+from vipflow.operations.mails import put_back
 from vipflow.operations.who import Who
 from vipflow.references import as_typed
 from vipflow.store import incidents as store
@@ -300,12 +301,9 @@ def _retry_mail(installation: Installation, who: Who, row: Any, reason: str | No
     key = row.cause.removeprefix("message:").partition("/")[0]
     with installation.database.write() as connection:
         now = installation.engine.now(connection)
-        state = store.state_of_mail(connection, who.tenant, key)
-        if state not in ("held", "dead", "uncertain"):
+        state, acts = put_back(connection, who, key, now, reason, {"incident": row.id})
+        if not acts:
             says = f"Its mail is {state or 'gone'} by now: it is closed."
             return _close(connection, who, row, now, "resolved", reason, says)
-        store.MAIL_AGAIN.run(connection, [(who.tenant, key, state, "waiting", 0, None)])
-        actor = who.as_actor
-        act = Act(who.tenant, actor.kind, actor.name, "mail.retry", key, reason, {"was": state, "incident": row.id})
-        remember_acts(connection, [act], now)
+        remember_acts(connection, acts, now)
         return _close(connection, who, row, now, "retried", reason, "Its mail waits again, and leaves if still true.")

@@ -5,7 +5,7 @@ Each is written into the audit, with what it was before. Done twice it counts on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, cast
 
@@ -120,10 +120,29 @@ def act_on_mails(
         rows = _rows(connection, who, keys, fits, lock=True)
         moved, left = _sorted_out(who, act, rows)
         store.MOVE.run(connection, [_move(who, act, row, now, reason) for row in moved])
-        remember_acts(connection, [_audited(who, act, row, reason) for row in moved], now)
         if act in _ENDS:
             _close_incidents(connection, who, moved, now, _ENDS[act], reason)
+        remember_acts(connection, [_audited(who, act, row, reason) for row in moved], now)
     return Acted(act, tuple(map(_moved(act), moved)), tuple(left))
+
+
+def put_back(
+    connection: Any, who: Who, key: str, now: datetime, reason: str | None, details: Mapping[str, Any]
+) -> tuple[str | None, list[Act]]:
+    """Within a transaction of somebody's: lets a mail that was given up wait again, with all of its digest. Its state
+    before, and the acts for the audit; none where it is not given up (any more).
+    """
+    try:
+        rows = _rows(connection, who, [key], None, lock=True)
+    except NotFound:
+        return None, []
+    before = next(row.state for row in rows if row.key == key)
+    if before not in FROM["retry"]:
+        return before, []
+    moved = [row for row in rows if row.state in FROM["retry"]]
+    store.MOVE.run(connection, [_move(who, "retry", row, now, reason) for row in moved])
+    acts = [_audited(who, "retry", row, reason) for row in moved]
+    return before, [msgspec.structs.replace(act, details={**act.details, **details}) for act in acts]
 
 
 # --- which ---------------------------------------------------------------------------------------------------------

@@ -82,11 +82,11 @@ def tick_parked(installation: Installation) -> Ticked:
     return Ticked(done, 0, next_at)
 
 
-async def tick_delivery(installation: Installation, delivery: Delivery) -> Ticked:
-    """Sends every mail that may leave and is still true."""
+async def tick_delivery(installation: Installation, delivery: Delivery, go_on: Callable[[], bool] = always) -> Ticked:
+    """Sends every mail that may leave and is still true. Where it does not `go_on` it ends after the round in hand."""
     done = faults = 0
     is_due, next_at = await asyncio.to_thread(_look, installation, outgoing.next_leaving)
-    while is_due:
+    while is_due and go_on():
         report = await delivery.deliver()
         done += report.sent
         faults += report.held + report.failed + report.uncertain + report.dead

@@ -10,7 +10,7 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, UpdateBase, bin
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import FromClause
 
-from vipflow.store.tables import crashes, inbox, incidents, messages, timers
+from vipflow.store.tables import crashes, inbox, incidents, timers
 from vipflow.store.writes import InsertAbsent, Update
 
 Rows = Sequence[Any]
@@ -43,7 +43,6 @@ class _Report(InsertAbsent):
 REPORT = _Report(incidents, ["tenant", "id", "subject", "case_ref", "kind", "cause", "says", "opened_at", "fault"])
 CLOSE = Update(incidents, key=["tenant", "id", "opened_at"], set=["closed_at", "closed_by", "outcome", "remark"])
 WAKE_TIMERS = Update(timers, key=["tenant", "case_ref", "name", "due_at"], set=["errors", "wake_at"])
-MAIL_AGAIN = Update(messages, key=["tenant", "key", "state"], set=["state", "failures", "first_tried_at"])
 PARK_AGAIN = Update(
     inbox, key=["tenant", "source", "event_id", "verdict"], set=["verdict", "waiting_for", "expires_at"]
 )
@@ -78,7 +77,6 @@ _stopped_timers = select(timers).where(
     timers.c.tenant == _tenant, timers.c.subject == bindparam("subject"), timers.c.wake_at.is_(None)
 )
 _forgive = delete(crashes).where(crashes.c.tenant == _tenant, crashes.c.subject == bindparam("subject"))
-_mail_state = select(messages.c.state).where(messages.c.tenant == _tenant, messages.c.key == bindparam("key"))
 
 
 def groups(connection: Connection, tenant: int) -> Rows:
@@ -111,8 +109,3 @@ def stopped_timers(connection: Connection, tenant: int, subject: str) -> Rows:
 def forgive_crashes(connection: Connection, tenant: int, subject: str) -> None:
     """Forgets that processes crashed with this in hand."""
     connection.execute(_forgive, {"tenant": tenant, "subject": subject})
-
-
-def state_of_mail(connection: Connection, tenant: int, key: str) -> str | None:
-    """What has become of a mail so far."""
-    return connection.execute(_mail_state, {"tenant": tenant, "key": key}).scalar()

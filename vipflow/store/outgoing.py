@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, bindparam, func, or_, select
 
 from vipflow.store.holds import not_held
-from vipflow.store.tables import incidents, messages, suppressions
+from vipflow.store.tables import messages, suppressions
 from vipflow.store.types import any_of
 from vipflow.store.work import Rows
 from vipflow.store.writes import Delete, InsertAbsent, Update
@@ -29,9 +29,6 @@ PUT_DOWN = Update(
     set=["state", "attempts", "copies", "failures", "first_tried_at", "not_before", "sent_at", "stage", "note"],
 )
 TAKE_BACK = Update(messages, key=[*_STANDING, "claimed_at"], set=["state", "copies", "note"])
-OPEN_INCIDENT = InsertAbsent(
-    incidents, ["tenant", "id", "subject", "case_ref", "kind", "cause", "says", "opened_at", "fault"]
-)
 SUPPRESS = InsertAbsent(suppressions, ["tenant", "address", "since", "says", "message"])
 LIFT_SUPPRESSION = Delete(suppressions, key=["tenant", "address"])
 

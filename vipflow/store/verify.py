@@ -371,12 +371,12 @@ def kept_bytes(connection: Connection) -> Iterator[Row[Any]]:
     return _stream(connection, _bodies)
 
 
-def digests_without_bytes(connection: Connection) -> Sequence[Row[Any]]:
+def digests_without_bytes(connection: Connection) -> Rows:
     """Messages that name a digest whose bytes are not kept, or are others."""
     return connection.execute(_digests_without_bytes).all()
 
 
-def messages_that_came_back(connection: Connection) -> Sequence[Row[Any]]:
+def messages_that_came_back(connection: Connection) -> Rows:
     """Messages that were dead or uncertain, as an incident tells, and are so no longer."""
     return connection.execute(_given_up, {"kinds": ["mail_dead", "mail_uncertain"]}).all()
 
@@ -387,7 +387,7 @@ def somebody_acted(connection: Connection, tenant: int, targets: Sequence[str], 
     return bool(connection.execute(_acted, asked).scalar_one())
 
 
-def discarded_by_nobody(connection: Connection) -> Sequence[Row[Any]]:
+def discarded_by_nobody(connection: Connection) -> Rows:
     """Discarded messages of which the audit tells nothing."""
     return connection.execute(_discarded_by_nobody).all()
 
