@@ -77,6 +77,7 @@ def test_a_daemon_that_stopped_in_order_is_not_missed(place: Place) -> None:
         (socket.gethostname(), 2**22 + 1, "Its process is gone"),
         (socket.gethostname(), os.getpid(), "it stands still"),
     ],
+    ids=["on another machine", "gone", "standing still"],
 )
 def test_a_daemon_that_fell_silent_is_told_with_what_became_of_its_process(
     place: Place, host: str, pid: int, remedy: str

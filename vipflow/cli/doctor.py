@@ -81,9 +81,11 @@ def _told(report: Report, width: int) -> Iterator[RenderableType]:
             for finding in shown:
                 yield _finding(finding, width)
             yield ""
+    looked_at = {finding.area for finding in report.findings if finding.status != "not checked"}
     for (why, first), areas in unseen.items():
         if len(areas) > 1:
-            yield _lines("not checked", f"{', '.join(dict.fromkeys(areas))}: {why}.", width)
+            named = (f"{area} in part" if area in looked_at else area for area in dict.fromkeys(areas))
+            yield _lines("not checked", f"{', '.join(named)}: {why}.", width)
             yield _below(first, width)
             yield ""
     yield _summary(report)

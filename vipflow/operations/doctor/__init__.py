@@ -114,8 +114,9 @@ def _looked_at(check: Check, patient: Patient) -> Iterator[Finding]:
     except Unknown as unknown:
         stopped = not_checked(name, unknown.why, unknown.first)
     except VipflowError as fault:
-        remedy = getattr(fault, "remedy", "") or "Put this right, then look again."
-        stopped = error(name, _sentence(str(fault)), _sentence(str(remedy)))
+        remedy = str(getattr(fault, "remedy", "") or "put this right, then look again")
+        says = f"{fault.what}: {fault.problem}" if hasattr(fault, "what") and hasattr(fault, "problem") else str(fault)
+        stopped = error(name, _sentence(says), _sentence(remedy))
     except Exception as fault:  # the check is at fault, or the machine: the others must still be made
         says = f"This could not be looked at: {type(fault).__name__}: {str(fault).strip().splitlines()[:1] or ['']}"
         stopped = error(name, says, "If nothing else that is found explains it, please report it.")
