@@ -61,7 +61,7 @@ def prepare(lease: float | None = None, stands_still: float | None = None, slow:
         from vipflow.daemon import parts
 
         seconds = slow
-        parts.make_transport = lambda settings: SlowTransport(settings, seconds)
+        vars(parts)["make_transport"] = lambda settings: SlowTransport(settings, seconds)
 
 
 if __name__ == "__main__":

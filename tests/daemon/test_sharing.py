@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from email.parser import HeaderParser
 
 import psycopg
-import pytest
 from sqlalchemy import make_url
 
 from tests.daemon.processes import Daemon, Place
@@ -43,18 +42,17 @@ def spread(seconds: float) -> datetime:
     return HostClock().now() + timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("daemons", [3])
-def test_three_daemons_share_timers_and_mails_and_double_nothing(postgres_place: Place, daemons: int):
+def test_three_daemons_share_timers_and_mails_and_double_nothing(postgres_place: Place):
     place = postgres_place
-    begins = spread(6)
-    place.boil(EGGS, rings_at=lambda number: begins + timedelta(milliseconds=20 * number))
-    several = [place.serve() for _ in range(daemons)]
+    several = [place.serve() for _ in range(3)]
+    begins = spread(8)
+    place.boil(EGGS, rings_at=lambda number: begins + timedelta(milliseconds=40 * number))
     wait_until(place, f"SELECT count(*) = {EGGS} FROM messages WHERE state = 'sent'")
-    assert len(json.loads(place.cli("daemon", "list", "--json").stdout)["items"]) == daemons
+    assert len(json.loads(place.cli("daemon", "list", "--json").stdout)["items"]) == 3
     fired = [daemon.number("vipflow_timer_lateness_seconds_count") for daemon in several]
     assert sum(fired) == EGGS
     assert sum(1 for count in fired if count) >= 2, fired
-    assert [daemon.stop() for daemon in several] == [0] * daemons
+    assert [daemon.stop() for daemon in several] == [0, 0, 0]
     assert len(copies(place)) == EGGS
     assert set(copies(place).values()) == {1}
     assert place.cli("verify").returncode == 0
@@ -89,11 +87,12 @@ def test_one_killed_and_one_frozen_past_its_lease_lose_nothing_and_double_nothin
 
 
 def freeze_in_a_transaction(place: Place, daemon: Daemon) -> None:
-    """Stops a daemon while it is inside a transaction that writes: a lock of ours makes it wait there."""
+    """Stops a daemon while it fires five timers, inside their transaction: a lock of ours makes it wait there."""
     url = make_url(place.url).set(drivername="postgresql").render_as_string(hide_password=False)
     waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'vipflow'"
     with psycopg.connect(url) as connection:
         connection.execute("LOCK TABLE messages IN EXCLUSIVE MODE")
+        place.boil(5, rings_at=lambda _: spread(0))
         wait_until(place, waits)
         daemon.send(signal.SIGSTOP)
 
@@ -101,7 +100,6 @@ def freeze_in_a_transaction(place: Place, daemon: Daemon) -> None:
 def test_the_write_of_one_frozen_in_a_transaction_is_refused_and_counted(postgres_place: Place):
     place = postgres_place
     frozen = place.serve(launched={"lease": LEASE, "stands_still": STANDS_STILL})
-    place.boil(5, rings_at=lambda _: spread(4))
     freeze_in_a_transaction(place, frozen)
     other = place.serve(launched={"lease": LEASE, "stands_still": STANDS_STILL})
     other.wait_for("tick_ran", tick="delivery")

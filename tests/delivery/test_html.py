@@ -8,6 +8,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vipflow.delivery import samples
 from vipflow.delivery.html import Brand, contrast, from_text, readable
@@ -16,6 +18,7 @@ from vipflow.delivery.render import TemplateError, Templates
 FOLDER = Path(__file__).resolve().parents[2] / "email_templates"
 PARIS = ZoneInfo("Europe/Paris")
 NBSP = "\u00a0"
+TEMPLATES = Templates([FOLDER])
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
 
@@ -65,14 +68,25 @@ def test_no_fact_becomes_markup_wherever_it_stands(say):
     assert page.named("a")[0]["href"] == HOSTILE
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.text(min_size=1, max_size=60))
+def test_whatever_a_fact_holds_the_page_keeps_its_shape(name: str):
+    def shape(fact: str) -> list[str]:
+        facts = {**samples.FACTS["invitation_reminder"], "invitation_link": fact}
+        facts["customer"] = {**facts["customer"], "company": fact}
+        page = Tags(TEMPLATES.render("invitation_reminder", "fr", facts, PARIS, Brand(fact)).html or "")
+        return [tag for tag, _ in page.tags]
+
+    assert shape(name) == shape("x")
+
+
 def test_a_hostile_name_stays_a_name_in_every_shipped_mail():
-    templates = Templates([FOLDER])
     brand = Brand(HOSTILE, "https://a.example/logo.png")
     for template, facts in samples.FACTS.items():
         told = {**facts, "customer": {**facts["customer"], "company": HOSTILE}}
         told["reseller"] = {**facts["reseller"], "signature": f"{HOSTILE}\n{HOSTILE}"}
         for language in ("fr", "en"):
-            page = Tags(templates.render(template, language, told, PARIS, brand).html or "")
+            page = Tags(TEMPLATES.render(template, language, told, PARIS, brand).html or "")
             assert not page.named("script")
             assert [image["alt"] for image in page.named("img")] == [HOSTILE]
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, insert
 
+from tests.doctor.named import what_is_wrong
 from vipflow.cli import run
 from vipflow.clock import HostClock
 from vipflow.operations.doctor import Limits, Patient, Report, examine
@@ -70,8 +71,8 @@ class Place:
         mail = "" if "[mail]" in more else '[mail]\ndomain = "north-licences.net"\n'
         (self.folder / "config.toml").write_text(f'[database]\nurl = "{self.url}"\n{mail}{more}')
 
-    def doctor(self, *arguments: str, for_people: bool = True) -> Seen:
-        """Runs the command for programs, and before that for people."""
+    def doctor(self, *arguments: str, for_people: bool = False) -> Seen:
+        """Runs the command for programs; where a story looks at `out`, for people too."""
         self.capsys.readouterr()
         first = run(["doctor", *arguments]) if for_people else None
         out, err = self.capsys.readouterr()
@@ -79,7 +80,10 @@ class Place:
         told, more = self.capsys.readouterr()
         assert first in (None, code)
         assert "Traceback" not in out + err + told + more
-        return Seen(code, out, err, json.loads(told) if told.strip() else {})
+        seen = Seen(code, out, err, json.loads(told) if told.strip() else {})
+        typed = [line for each in seen.report.get("findings", ()) for line in each["run"]]
+        assert not [problem for line in typed if line.startswith("vipflow ") and (problem := what_is_wrong(line))]
+        return seen
 
     def examine(self, *only: str, limits: Limits | None = None, **more: Any) -> Report:
         """The same with other limits, or other things around it."""

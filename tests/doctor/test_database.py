@@ -309,6 +309,16 @@ def test_another_schema_is_an_error_and_nothing_of_ours_is_read(
     assert seen.found("punctual", "not checked")[0]["remedy"] == "Put the schema right first."
 
 
+def test_a_column_that_is_not_there_is_told_though_the_revision_is_ours(place: Place) -> None:
+    with place.database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE suppressions DROP COLUMN says")
+    seen = place.doctor("--only", "schema")
+    assert seen.code == 1
+    finding = seen.one("schema", "error")
+    assert finding["says"].endswith("and lacks suppressions.says.")
+    assert "restore a backup" in finding["remedy"]
+
+
 @SQLITE
 def test_the_report_is_dated_by_the_clock_of_this_machine(place: Place) -> None:
     now = place.ago(days=3)

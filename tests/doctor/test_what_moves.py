@@ -1,5 +1,7 @@
 """What the doctor says of the daemon, of what is stuck or held, of seals, clocks and resellers."""
 
+import fcntl
+import json
 import os
 import socket
 import threading
@@ -16,6 +18,7 @@ from vipflow.engine.sealfile import SealPlace
 from vipflow.engine.seals import seal
 from vipflow.operations.doctor import Limits
 from vipflow.store.audit import Act, remember_acts
+from vipflow.store.catchup import keep_grace
 from vipflow.store.meta import set_meta
 from vipflow.store.outgoing import LEASE
 from vipflow.store.tables import (
@@ -35,6 +38,7 @@ from vipflow.store.tables import (
 )
 from vipflow.store.types import instant_text
 
+APPROVE = 'vipflow catchup approve --reason "<why>"'
 RELEASE = 'vipflow release H-1 --reason "<why>"'
 OURS = version("vipflow")
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -92,6 +96,30 @@ def test_a_daemon_of_another_release_is_to_be_started_anew(place: Place) -> None
     assert finding["run"] == ["systemctl restart vipflow"]
 
 
+@SQLITE
+def test_a_frozen_daemon_that_keeps_others_out_is_named_with_its_process(place: Place) -> None:
+    lock = place.file.with_name("vipflow.db.daemon")
+    lock.write_text('{"pid":4711,"url":"http://127.0.0.1:8470","since":"2026-03-01 09:00 UTC"}\n')
+    assert not place.doctor("--only", "daemon").found("frozen"), "nobody holds the lock"
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        seen = place.doctor("--only", "daemon")
+    assert seen.code == 1
+    finding = seen.one("frozen", "error")
+    assert finding["says"].startswith("A daemon (process 4711) has the database to itself and gives no sign of life")
+    assert finding["run"][-1] == "kill -9 4711"
+    assert not seen.found("running")
+
+
+def test_a_transport_that_pauses_is_an_error_in_the_servers_words(place: Place) -> None:
+    place.daemon_lives(details=json.dumps({"transport_paused": "535 5.7.8 authentication failed"}))
+    seen = place.doctor("--only", "daemon")
+    assert seen.code == 1
+    finding = seen.one("transport", "error")
+    assert "sends no mail at present: 535 5.7.8 authentication failed" in finding["says"]
+    assert finding["run"] == ["vipflow doctor --mail"]
+
+
 def test_what_is_due_while_nothing_runs_is_an_error(place: Place) -> None:
     place.write(timers)
     place.write(messages)
@@ -113,12 +141,24 @@ def test_what_is_due_though_a_daemon_runs_is_another(place: Place) -> None:
     assert "vipflow catchup show" in finding["run"]
 
 
-def test_a_daemon_that_has_just_begun_is_given_its_grace(place: Place) -> None:
+def test_a_daemon_that_has_only_just_started_is_given_a_moment(place: Place) -> None:
     place.write(timers)
     place.daemon_lives(started_at=place.ago(minutes=2))
     seen = place.doctor("--only", "daemon")
     assert seen.code == 0
-    assert "started a moment ago" in seen.one("punctual", "note")["says"]
+    assert "has only just started" in seen.one("punctual", "note")["says"]
+
+
+def test_timers_that_wait_out_the_grace_after_a_silence_are_a_note(place: Place) -> None:
+    place.write(timers)
+    place.daemon_lives()
+    with place.database.write() as connection:
+        keep_grace(connection, place.now + timedelta(minutes=9))
+    seen = place.doctor("--only", "daemon")
+    assert seen.code == 0
+    finding = seen.one("punctual", "note")
+    assert "for events to arrive first" in finding["says"]
+    assert finding["run"] == ["vipflow catchup skip-grace"]
 
 
 def test_what_is_held_is_not_overdue(place: Place) -> None:
@@ -152,8 +192,8 @@ def test_the_daemon_of_this_machine_is_asked_how_it_is(place: Place, code: int, 
     server = HTTPServer(("127.0.0.1", 0), type("Answer", (_Answer,), {"code": code}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        place.configure(f"[daemon]\nport = {server.server_port}\n")
-        place.daemon_lives(host=socket.gethostname(), pid=os.getpid())
+        url = f"http://127.0.0.1:{server.server_port}"
+        place.daemon_lives(host=socket.gethostname(), pid=os.getpid(), details=json.dumps({"url": url}))
         seen = place.doctor("--only", "daemon")
         assert f"answers {code}" in seen.one("healthz", status)["says"]
         assert seen.code == (status == "error")
@@ -166,8 +206,8 @@ def test_the_daemon_of_this_machine_is_asked_how_it_is(place: Place, code: int, 
 
 @SQLITE
 def test_a_daemon_that_does_not_answer_is_a_warning(place: Place) -> None:
-    place.configure("[daemon]\nport = 1\n")
-    place.daemon_lives(host=socket.gethostname(), pid=os.getpid())
+    details = json.dumps({"url": "http://127.0.0.1:1"})
+    place.daemon_lives(host=socket.gethostname(), pid=os.getpid(), details=details)
     finding = place.doctor("--only", "daemon").one("healthz", "warning")
     assert finding["says"].startswith("http://127.0.0.1:1/healthz does not answer")
     assert finding["run"]
@@ -272,8 +312,8 @@ def test_without_a_hold_nothing_is_held(place: Place) -> None:
         ),
         ({"mail_only": True}, "forgotten", "Mail of everybody is held since ", RELEASE),
         ({}, "past its end", "though the hold should have ended at ", RELEASE),
-        ({"kind": "backlog", "mail_only": True}, "approval", "as many mails are late", "vipflow catchup approve"),
-        ({"kind": "clock", "mail_only": True}, "approval", "as the clock jumped", "vipflow catchup approve"),
+        ({"kind": "backlog", "mail_only": True}, "approval", "as many mails are late", APPROVE),
+        ({"kind": "clock", "mail_only": True}, "approval", "as the clock jumped", APPROVE),
     ],
 )
 def test_each_hold_that_may_be_forgotten_is_told(

@@ -578,13 +578,14 @@ def test_nothing_is_missed_while_two_write_and_one_seals(world: World, another: 
 
 
 def test_a_row_of_an_earlier_position_that_is_committed_later_is_not_missed(
-    world: World, another: Any, tmp_path: Path
+    world: World, another: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if world.database.dialect != "postgresql":
         return  # there is one writer
     sealing = Sealing(world, SealPlace(tmp_path / "key", tmp_path / "seals"))
     world.member("Zoe")  # the policy is kept, so the two below do not wait for each other
     slow = another()
+    monkeypatch.setattr("vipflow.engine.seals.PATIENCE", 0.2)
     wrote, may_commit = threading.Event(), threading.Event()
 
     def hesitate(_: Connection) -> None:

@@ -271,6 +271,15 @@ def test_a_preview_of_a_release_lets_nothing_go(world: World) -> None:
     assert rows(world, "inbox", source="shop")[0].verdict == "parked"
 
 
+def test_what_several_holds_stop_together_follows_when_they_go_together(world: World) -> None:
+    customer = world.invite()
+    hold(world, customer)
+    hold(world, mail_only=True)
+    world.clock.move_to(world.clock.now() + 40 * DAY)
+    shown = holds.release_all(world.installation, None, reason="look", dry_run=True)
+    assert (len(shown.holds), shown.follows.timers > 0, shown.follows.mails > 0) == (2, True, True)
+
+
 def test_a_hold_ends_by_itself_on_its_day(world: World) -> None:
     customer = world.invite()
     hold(world, customer, until=date(2024, 3, 5))

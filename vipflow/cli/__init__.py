@@ -52,7 +52,7 @@ _PANELS = {
         "simulate": "simulate",
         "calendar": "calendar",
     },
-    "When something stops": {"incident": "incident", "hold": "hold", "release": "release"},
+    "When something stops": {"incident": "incident", "hold": "hold", "release": "release", "catchup": "catchup"},
     "Look inside": {
         "doctor": "doctor",
         "daemon": "daemon",

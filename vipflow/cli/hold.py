@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -105,7 +105,7 @@ def list_(
         "Of": lambda each: each.of,
         "Stops": lambda each: "mails" if each.mail_only else "all",
         "Since": lambda each: when(each.made_at, zone),
-        "Until": lambda each: when(each.ends_at, zone) or "released",
+        "Until": lambda each: when(each.ends_at, zone) or "no end",
         "By": lambda each: each.made_by,
         "Why": lambda each: each.reason,
     }
@@ -130,7 +130,7 @@ def zone_for(session: Session, who: Who | None) -> ZoneInfo:
         return zone_of(all_tenants(connection), who)
 
 
-def refused(session: Session, reason: Reason) -> None:
+def refused(session: Session, reason: Reason) -> NoReturn:
     """Says why not, and ends the command with 3."""
     from vipflow.cli.acting import refusal_text
     from vipflow.cli.output import REFUSED
@@ -165,23 +165,28 @@ def _show(session: Session, made: Making) -> None:
         return
     hold: Hold = made.hold
     zone = zone_for(session, asker(session))
-    what = ("The mails of " if hold.mail_only else "") + hold.of
+    what = _what(hold)
     stops = counted(made.stops, _STOPPED) or "nothing yet"
     until = f"until {when(hold.ends_at, zone)}" if hold.ends_at is not None else "until released"
     say = session.out.console.print
     due = f" (timers due {until})" if made.stops.timers and hold.ends_at is not None else ""
     if made.outcome == "there already":
-        say(f"{_capital(what)} is on hold already, as {hold.id}, by {hold.made_by}: {hold.reason}", highlight=False)
+        say(f"{what} is on hold already, as {hold.id}, by {hold.made_by}: {hold.reason}", highlight=False)
         return
     would = "would be put" if made.outcome == "would be made" else "is"
-    say(f"{_capital(what)} {would} on hold {until}{'' if would != 'is' else f' ({hold.id})'}.", highlight=False)
+    say(f"{what} {would} on hold {until}{'' if would != 'is' else f' ({hold.id})'}.", highlight=False)
     say(f"  It stops {stops}{due}.", highlight=False)
     if made.outcome == "made":
         session.out.note(f'To let it go: vipflow release {hold.id} --reason "…"')
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _what(hold: Hold) -> str:
+    """How a sentence begins that says what is held."""
+    if hold.customer is not None:
+        return f"The mail of {hold.customer}" if hold.mail_only else hold.customer
+    if hold.reseller is not None:
+        return f"{'The mail of the' if hold.mail_only else 'The'} reseller {hold.reseller}"
+    return "All mail" if hold.mail_only else "Everything"
 
 
 def _day(text: str | None) -> date | None:

@@ -28,6 +28,7 @@ from vipflow.daemon.ticks import Tick, Ticks
 from vipflow.daemon.web import Web, bound, url_of
 from vipflow.errors import VipflowError
 from vipflow.operations import story
+from vipflow.operations.crashes import crashes_noted
 from vipflow.operations.databases import open_existing, sqlite_file
 from vipflow.operations.installation import Installation, open_installation
 from vipflow.operations.ticks import Ticked
@@ -38,8 +39,10 @@ from vipflow.store.waking import heard
 
 log = log_of("daemon")
 
-PUT_DOWN = 7.0
+PUT_DOWN = 6.0
 """Seconds that work in hand has to end in, once a daemon is asked to stop: all of it takes less than ten."""
+LAST_WORD = 1.0
+"""Seconds that what did not has to write down how far it came."""
 SAME_WISH = 0.5
 """Seconds within which a second signal is the first one once more: Ctrl-C may come from a terminal and its wrapper."""
 ANSWER = 3.0
@@ -69,8 +72,16 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
         story.go_on(settings.clock, database)
         installation = open_installation(settings)
         opened.callback(installation.close)
+        crashed = opened.enter_context(crashes_noted(installation, _last_words))
+        if crashed:
+            log.warning("crashes_counted", records=len(crashed), most=max(crashed.values()))
         daemon = Daemon(installation, listening)
         return asyncio.run(daemon.run())
+
+
+def _last_words(words: str) -> None:
+    log.error("daemon_stuck", says=words)
+    sys.stderr.flush()
 
 
 def _only_one(settings: Settings, database: Database) -> Sole | None:
@@ -176,9 +187,10 @@ class Daemon:
             waiting.append(self.ticks.stop())
         tasks = [asyncio.create_task(each) for each in waiting]
         _, left = await asyncio.wait(tasks, timeout=PUT_DOWN)
-        if left:
-            running = [tick.name for tick, _ in self.ticks.running()] if self.ticks is not None else []
-            log.warning("work_left_in_hand", ticks=running, seconds=PUT_DOWN)
+        if left and self.ticks is not None:
+            log.warning("work_left_in_hand", ticks=[tick.name for tick, _ in self.ticks.running()], seconds=PUT_DOWN)
+            self.ticks.cancel()
+            await asyncio.wait(left, timeout=LAST_WORD)
         for task in tasks:
             if task.done() and task.exception() is not None:
                 log.error("closing_failed", exc_info=task.exception())

@@ -97,6 +97,11 @@ class Ticks:
         for ticker in self._tickers.values():
             await ticker.idle.wait()
 
+    def cancel(self) -> None:
+        """Cancels what still runs. A tick that works in a thread cannot be: it is left alone."""
+        for ticker in self._tickers.values():
+            ticker.cancel()
+
     def _aim(self, name: str, seconds: float) -> None:
         self._scheduler.modify_job(name, next_run_time=_host_now() + timedelta(seconds=seconds))
 
@@ -145,6 +150,10 @@ class _Ticker:
         self.running_since = monotonic()
         self.idle.clear()
         self._task = asyncio.create_task(self._run(), name=f"tick {self.tick.name}")
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
     async def _run(self) -> None:
         """Never raises but when it is cancelled: a loop that must live."""

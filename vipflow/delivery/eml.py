@@ -6,14 +6,15 @@ two addresses in one text, and accepts an empty one.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import quopri
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.header import Header
 from email.utils import format_datetime
+from functools import lru_cache
 
 from vipflow.delivery.render import Rendered
 from vipflow.errors import VipflowError
@@ -25,6 +26,7 @@ _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _EOL = "\r\n"
 _LONGEST_PLAIN = 200  # a line may have 998 characters (RFC 5322, 2.1.1), and most programs fold at 78
+_WORD = 75 - len("=?utf-8?q??=")  # RFC 2047, 2
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _OURS = {
@@ -194,7 +196,8 @@ def _domain(domain: str, what: str) -> str:
 
 
 # The headers are written here and not by EmailMessage: up to Python 3.11 at least it folds long names with accents into
-# something that it cannot read back, and each release folds differently. `email.header` has been stable for decades.
+# something that it cannot read back, and each release folds differently. Encoded words are ours too: `email.header`
+# takes as long for them as the rest of a mail takes.
 
 
 def _people(header: str, people: Sequence[Address]) -> str:
@@ -223,4 +226,27 @@ def _quoted(name: str) -> str:
 
 
 def _encoded(text: str, header: str = "Reply-To") -> str:
-    return Header(text, "utf-8", maxlinelen=76, header_name=header).encode(linesep=_EOL)
+    """Text as encoded words (RFC 2047), each of at most 75 characters and of whole characters, folded between words."""
+    in_base64 = sum(len(_q(each)) for each in text) > len(text.encode()) * 4 / 3
+    words: list[str] = []
+    piece, size, room = "", 0, _WORD - len(header) - 2
+    for character in text:
+        length = len(character.encode()) if in_base64 else len(_q(character))
+        if piece and (4 * ((size + length + 2) // 3) if in_base64 else size + length) > room:
+            words.append(piece)
+            piece, size, room = "", 0, _WORD
+        piece, size = piece + character, size + length
+    words.append(piece)
+    if in_base64:
+        return f"{_EOL} ".join(f"=?utf-8?b?{base64.b64encode(word.encode()).decode()}?=" for word in words)
+    return f"{_EOL} ".join(f"=?utf-8?q?{''.join(map(_q, word))}?=" for word in words)
+
+
+@lru_cache(maxsize=4096)
+def _q(character: str) -> str:
+    """A character in the Q encoding, in the form that may stand in a name too."""
+    if character == " ":
+        return "_"
+    if character.isascii() and (character.isalnum() or character in "!*+-/"):
+        return character
+    return "".join(f"={byte:02X}" for byte in character.encode())

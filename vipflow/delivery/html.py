@@ -15,6 +15,8 @@ from typing import Any
 import css_inline
 from markupsafe import Markup, escape
 
+from vipflow.delivery.typography import glued
+
 DEFAULT_COLOUR = "#2f5d8a"
 WHITE, BLACK = "#ffffff", "#000000"
 PAPER, NIGHT = "#ffffff", "#1c1f24"
@@ -120,12 +122,12 @@ def _linked(text: str) -> str:
     out: list[str] = []
     at = 0
     for found in _LINK.finditer(text):
-        out.append(str(escape(text[at : found.start()])))
+        out.append(str(escape(glued(text[at : found.start()]))))
         shown = escape(found[0])
         target = shown if "://" in found[0] else f"mailto:{shown}"
         out.append(f'<a href="{target}">{shown}</a>')
         at = found.end()
-    return "".join(out) + str(escape(text[at:]))
+    return "".join(out) + str(escape(glued(text[at:])))
 
 
 def as_item(html: str, subject: str) -> str:

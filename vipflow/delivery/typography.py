@@ -211,6 +211,9 @@ def one_line(text: str) -> str:
 
 
 def _fill(text: str, indent: str, hanging: str, width: int, out: list[str]) -> None:
+    if len(indent) + len(text) <= width and "  " not in text:
+        out.append(indent + text)
+        return
     line = indent
     started = False
     for word in _BREAK.split(text):

@@ -197,7 +197,7 @@ class _Child:
         environment["PYTHONPATH"] = os.pathsep.join(str(Path(each).resolve()) for each in sys.path)
         try:
             self.process = subprocess.Popen(  # noqa: S603 # our own program
-                [sys.executable, "-m", "vipflow.delivery.workshop", str(far.fileno())],
+                [sys.executable, "-P", "-m", "vipflow.delivery.workshop", str(far.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[far.fileno()],  # and no other: neither sockets nor the database

@@ -7,6 +7,7 @@ Only the new rows are read.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from sqlalchemy import Connection
 
 from vipflow.engine import sealfile
 from vipflow.engine.sealfile import SealFault, SealPlace
+from vipflow.errors import Busy
 from vipflow.store import seals as store
 from vipflow.store.chain import Digest
 from vipflow.store.database import Database
@@ -23,6 +25,9 @@ from vipflow.store.seals import Seal
 from vipflow.store.types import instant_text
 
 __all__ = ["SealState", "Sealed", "begin_file_anew", "seal", "seal_state"]
+
+PATIENCE = 2.0
+"""Seconds to wait for who is writing history; a batch takes some 40 ms."""
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -32,7 +37,7 @@ class Sealed(msgspec.Struct, frozen=True):
     rows: int = 0
     acts: int = 0
     busy: bool = False
-    """Somebody else was sealing, or writing all the time: try again."""
+    """Somebody else was sealing."""
 
 
 class SealState(msgspec.Struct, frozen=True):
@@ -50,7 +55,7 @@ def seal(database: Database, place: SealPlace, now_of: Callable[[Connection], da
     """Seals what is new, if anything is; and writes down here the seals that others made.
 
     Of several that try, on whatever machine, one does it. Raises SealFault where the key, the file or the database is
-    not as the last seal left it, and Busy where writers leave no moment: try again.
+    not as the last seal left it, and Busy where somebody keeps writing for long: try again.
     """
     with place.held() as alone:
         if not alone:
@@ -172,11 +177,20 @@ def _write_down(connection: Connection, place: SealPlace, key: bytes | None, wri
 
 
 def _high_water(database: Database) -> tuple[int, int]:
-    if database.dialect == "sqlite":  # one writer: what is there is there
+    """Positions up to which nothing can appear any more. Waits for who is writing now, and nobody waits for it."""
+    with database.read() as connection:
+        reached = store.last_positions(connection)
+        writing = store.writers_of_history(connection)
+    deadline = time.monotonic() + PATIENCE
+    pause = 0.005
+    while writing:
+        if time.monotonic() > deadline:
+            raise Busy("the history", f"somebody has been writing it for {PATIENCE:g} s", "try again")
+        time.sleep(pause)  # why: PostgreSQL tells nobody when others are done
+        pause = min(2 * pause, 0.1)
         with database.read() as connection:
-            return store.last_positions(connection)
-    with database.write() as connection:
-        return store.high_water(connection)
+            writing &= store.writers_of_history(connection)
+    return reached
 
 
 def _made(

@@ -97,7 +97,7 @@ class CatchUp:
         with self._installation.database.read() as connection:
             now = self._installation.engine.read_now(connection)
             last = store.last_beat(connection, None)
-        if jumped is None and (last is None or now - last <= SILENCE):
+        if jumped is None and (last is None or now - last <= self._longest(SILENCE)):
             return None
         return self._look(None, jumped)
 
@@ -158,13 +158,13 @@ class CatchUp:
             silence = now - last if last is not None else None
             grace = store.grace_until(connection, now)
             wait = timedelta(minutes=ours.settings.daemon.grace_minutes)
-            if silence is not None and silence > SILENCE and wait and grace is None:
+            if silence is not None and silence > self._longest(SILENCE) and wait and grace is None:
                 grace = now + wait
                 store.keep_grace(connection, grace)
             further = _was_further(ours, store.database_id(connection), store.last_position(connection))
         if last is not None and shown < last - ASTRAY:
             hold("clock", f"the clock stands at {_told(shown)}, before the last heartbeat at {_told(last)}")
-        elif last is not None and shown > last + TOO_FAR:
+        elif last is not None and shown > last + self._longest(TOO_FAR):
             days = (shown - last).days
             hold("clock", f"the clock stands {days} days after the last heartbeat at {_told(last)}")
         elif jumped is not None:
@@ -177,6 +177,11 @@ class CatchUp:
         self._due_until = grace or now
         self._seen = (ours.clock.now(), self._elapsed())
         return Began(last, silence, grace, tuple(held), tuple(why))
+
+    def _longest(self, span: timedelta) -> timedelta:
+        """A span of the daemon's time: in a story that runs faster, as much more of it passes."""
+        speed: float = getattr(self._installation.clock, "speed", 1.0)
+        return span * max(1.0, speed)
 
     def _jumped(self) -> str | None:
         """How far the clock went astray since it was looked at last; None where it did not."""

@@ -245,7 +245,7 @@ def _release(
     with installation.database.read() as connection:
         now = installation.engine.read_now(connection)
         keys = tenant_keys(all_tenants(connection))
-        follows = _sum(store.count_let_go(connection, row, now) for row in rows)
+        follows = _counts(store.count_let_go(connection, rows, now), mail_only=False)
     applied = 0
     if not dry_run:
         for row in rows:
@@ -417,8 +417,3 @@ def _counts(stopped: Stopped, mail_only: bool) -> Counts:
     if mail_only:
         return Counts(stopped.subjects, 0, stopped.mails, 0)
     return Counts(stopped.subjects, stopped.timers, stopped.mails, stopped.events)
-
-
-def _sum(each: Any) -> Counts:
-    found = list(each)
-    return Counts(0, sum(s.timers for s in found), sum(s.mails for s in found), sum(s.events for s in found))

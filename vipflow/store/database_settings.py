@@ -5,7 +5,9 @@ Looks only. What is good or bad about it, and what to do, is said by `operations
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -93,6 +95,25 @@ def writing_now(file: Path) -> Writing | None:
         return Writing(process, file.with_name(file.name + ".gate").stat().st_mtime)
     except OSError:
         return None
+
+
+def sole_daemon(file: Path) -> int | None:
+    """The process that is this database's one daemon: it holds a lock on `<database>.daemon`, and its number is in it.
+
+    0 where the lock is held and no number can be read; None where nobody holds it.
+    """
+    try:
+        handle = os.open(file.with_name(file.name + ".daemon"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # granted only when nobody holds it; closing gives it back
+        return None
+    except BlockingIOError:
+        found = re.search(rb'"pid":\s*(\d+)', os.read(handle, 1000))
+        return int(found[1]) if found else 0
+    finally:
+        os.close(handle)
 
 
 def has_wal_bug(version: str) -> bool:

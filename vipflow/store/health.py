@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal_column, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, Select, bindparam, func, literal_column, select
 from sqlalchemy import text as sql
 
 from vipflow.store.holds import not_held
@@ -38,18 +38,18 @@ MOST = 1000
 _LOOKED_AT = 10 * MOST  # of a queue of which some may be held
 
 _most = MOST + 1
-_until = bindparam("until")
+_until: BindParameter[datetime] = bindparam("until")
 
 
 class Waiting(NamedTuple):
     """What waits: how many (`MOST` + 1 stands for more), and since when the first of them."""
 
-    count: int
+    number: int
     oldest: datetime | None
 
 
 class DaemonRow(NamedTuple):
-    """A daemon that has not said that it stopped, or the one that ran last."""
+    """A daemon, as it was last heard of; `details` is JSON text."""
 
     id: str
     host: str
@@ -58,6 +58,7 @@ class DaemonRow(NamedTuple):
     started_at: datetime
     beat_at: datetime
     stopped_at: datetime | None
+    details: str
 
 
 class HoldRow(NamedTuple):

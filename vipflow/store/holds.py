@@ -8,7 +8,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, func, literal, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+)
 
 from vipflow.store.meta import set_meta
 from vipflow.store.tables import holds, inbox, messages, subjects, timers
@@ -24,12 +37,13 @@ _id: BindParameter[str] = bindparam("id")
 
 
 def not_held(
-    tenant: ColumnElement[int], subject: ColumnElement[str], *, mail: bool, besides: ColumnElement[str] | None = None
+    tenant: ColumnElement[int], subject: ColumnElement[str], *, mail: bool, besides: str | None = None
 ) -> ColumnElement[bool]:
     """True of a row that no hold in force stops: one of everything, of its tenant, or of its subject.
 
     `mail`: of a mail, which those holds stop too that let the clock and events go on. A hold is in force until it is
-    released, also past its end: a tick releases it then. `besides`: as if the hold with this id were not there.
+    released, also past its end: a tick releases it then. `besides` names a parameter: as if the holds with its ids
+    were not there.
 
     Three questions, each answered by the index of holds in force; the first is asked once for all rows. Not EXISTS:
     PostgreSQL makes a join of that, takes it for one that leaves one row, and sorts the whole queue to find it.
@@ -40,7 +54,7 @@ def not_held(
         if not mail:
             asked.append(holds.c.mail_only.is_(False))
         if besides is not None:
-            asked.append(holds.c.id != besides)
+            asked.append(not_(any_of(holds.c.id, besides)))
         return select(holds.c.id).where(*asked).limit(1).correlate_except(holds).scalar_subquery().is_(None)
 
     return and_(
@@ -209,18 +223,25 @@ def count_stopped(connection: Connection, scope: Scope, until: datetime | None) 
     return Stopped(found[0], found[1], found[2], events)
 
 
-def count_let_go(connection: Connection, hold: HoldRow, now: datetime) -> Stopped:
-    """What follows at once when a hold goes: timers and mails that are due and that no other hold stops, and the events
-    that it kept.
+def count_let_go(connection: Connection, rows: Sequence[HoldRow], now: datetime) -> Stopped:
+    """What follows at once when these holds go: timers and mails that are due and that no other hold stops, and the
+    events that they kept.
     """
-    scope, asked = Scope(hold.tenant, hold.subject), {"id": hold.id, "now": now}
+    if not rows:
+        return Stopped(0, 0, 0, 0)
+    asked = {"ids": [row.id for row in rows], "now": now, "kept": [WAITS_FOR + row.id for row in rows]}
+
+    def of_them(only_mail: bool, tenant: ColumnElement[int], subject: ColumnElement[str]) -> ColumnElement[bool]:
+        scopes = [Scope(row.tenant, row.subject) for row in rows if only_mail or not row.mail_only]
+        return or_(false(), *(and_(true(), *_within(scope, tenant, subject)) for scope in scopes))
+
     due_timers = (
         select(func.count())
         .select_from(timers)
         .where(
             timers.c.wake_at <= bindparam("now", type_=timers.c.wake_at.type),
-            *_within(scope, timers.c.tenant, timers.c.subject),
-            not_held(timers.c.tenant, timers.c.subject, mail=False, besides=_id),
+            of_them(False, timers.c.tenant, timers.c.subject),
+            not_held(timers.c.tenant, timers.c.subject, mail=False, besides="ids"),
         )
     )
     due_mails = (
@@ -229,17 +250,15 @@ def count_let_go(connection: Connection, hold: HoldRow, now: datetime) -> Stoppe
         .where(
             messages.c.state == "waiting",
             messages.c.not_before <= bindparam("now", type_=messages.c.not_before.type),
-            *_within(scope, messages.c.tenant, messages.c.subject),
-            not_held(messages.c.tenant, messages.c.subject, mail=True, besides=_id),
+            of_them(True, messages.c.tenant, messages.c.subject),
+            not_held(messages.c.tenant, messages.c.subject, mail=True, besides="ids"),
         )
     )
     kept = (
-        select(func.count())
-        .select_from(inbox)
-        .where(inbox.c.verdict == "parked", inbox.c.waiting_for == WAITS_FOR + hold.id)
+        select(func.count()).select_from(inbox).where(inbox.c.verdict == "parked", any_of(inbox.c.waiting_for, "kept"))
     )
-    fired = 0 if hold.mail_only else connection.execute(due_timers, asked).scalar_one()
-    return Stopped(0, fired, connection.execute(due_mails, asked).scalar_one(), connection.execute(kept).scalar_one())
+    found = [connection.execute(count, asked).scalar_one() for count in (due_timers, due_mails, kept)]
+    return Stopped(0, *found)
 
 
 def _within(scope: Scope, tenant: ColumnElement[int], subject: ColumnElement[str]) -> list[ColumnElement[bool]]:

@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from vipflow.errors import SchemaError
 from vipflow.store.database import Database, open_database
@@ -32,6 +32,18 @@ def schema_status(database: Database) -> SchemaStatus:
     """How the database stands to this release. A revision that this release has never heard of is a newer one."""
     with database.read() as connection:
         return _status(connection)
+
+
+def columns_missing(connection: Connection) -> list[str]:
+    """Columns (`table.column`) that this release reads and the database lacks, whatever its revision says."""
+    found = inspect(connection).get_multi_columns()
+    there = {(key[1], column["name"]) for key, columns in found.items() for column in columns}
+    return [
+        f"{table.name}.{column.name}"
+        for table in metadata.sorted_tables
+        for column in table.columns
+        if (table.name, column.name) not in there
+    ]
 
 
 def require_current(database: Database) -> None:

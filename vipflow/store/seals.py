@@ -17,9 +17,6 @@ from vipflow.store.types import instant_text
 from vipflow.store.work import Rows
 from vipflow.store.writes import InsertAbsent
 
-BLINK = "500ms"
-"""How long a sealer waits for running writers, and others behind it, before it tries again at its next turn."""
-
 
 class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A seal as it is kept. `made_at` is the instant's text, as it is signed; `previous` the mac of the one before."""
@@ -75,8 +72,11 @@ def _seal(row: Sequence[Any]) -> Seal:
 
 # --- what is there to seal -----------------------------------------------------------------------------------------
 
-_no_writer = text("LOCK TABLE history IN SHARE MODE")
-_wait_no_longer = text("SELECT set_config('lock_timeout', :blink, true)")
+_writers = text(
+    "SELECT virtualtransaction FROM pg_locks WHERE granted AND mode = 'RowExclusiveLock'"
+    " AND relation = 'history'::regclass AND database ="
+    " (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 _high = select(func.coalesce(func.max(history.c.position), 0))
 _high_act = select(func.coalesce(func.max(audit.c.position), 0))
 _rows = (
@@ -93,21 +93,22 @@ _unsealed = select(func.count(), func.min(history.c.recorded_at)).where(history.
 _unsealed_acts = select(func.count(), func.min(audit.c.at)).where(audit.c.position > bindparam("after"))
 
 
-def high_water(connection: Connection) -> tuple[int, int]:
-    """The last positions of history and audit below which nothing can be written any more, in a write transaction.
-
-    PostgreSQL gives positions of history out before the commit, so this waits until nobody has such a row in hand, and
-    lets nobody begin one until the transaction ends: end it at once. Acts are written one transaction at a time.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(_wait_no_longer, {"blink": BLINK})
-        connection.execute(_no_writer)
-    return connection.execute(_high).scalar_one(), connection.execute(_high_act).scalar_one()
-
-
 def last_positions(connection: Connection) -> tuple[int, int]:
-    """The last positions of history and audit, whoever may still be writing: a glance."""
+    """The last positions of history and audit that are committed. Below that of history some may not be yet, see
+    `writers_of_history`; acts are written one transaction at a time.
+    """
     return connection.execute(_high).scalar_one(), connection.execute(_high_act).scalar_one()
+
+
+def writers_of_history(connection: Connection) -> set[str]:
+    """The transactions, by PostgreSQL's names, that may have written history and are not committed.
+
+    It gives positions out before the commit: once all that are here after `last_positions` have gone, nothing below
+    can appear any more. On SQLite, with its one writer, there are none.
+    """
+    if connection.dialect.name == "sqlite":
+        return set()
+    return set(connection.execute(_writers).scalars())
 
 
 def history_between(connection: Connection, after: int, upto: int) -> Iterator[Row[Any]]:

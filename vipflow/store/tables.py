@@ -16,7 +16,6 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -27,7 +26,7 @@ from sqlalchemy import (
     true,
 )
 
-from vipflow.store.types import JsonText, UtcDateTime, Word
+from vipflow.store.types import JsonText, PackedBytes, UtcDateTime, Word
 
 metadata = MetaData()
 
@@ -296,7 +295,7 @@ messages = Table(
     Column("copies", Integer, nullable=False, server_default=text("0")),
     Column("message_id", Word),
     Column("content_hash", Word),
-    Column("body", LargeBinary),
+    Column("body", PackedBytes),
     Column("claimed_at", UtcDateTime),  # when whoever is sending it took it in hand
     Column("sent_at", UtcDateTime),
     Column("note", Word),

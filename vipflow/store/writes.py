@@ -24,7 +24,6 @@ from sqlalchemy import (
     Connection,
     Date,
     Dialect,
-    LargeBinary,
     Table,
     Text,
     UpdateBase,
@@ -42,7 +41,7 @@ from sqlalchemy.sql import FromClause
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
-from vipflow.store.types import JsonText, UtcDateTime, Word, aware, instant_text
+from vipflow.store.types import JsonText, PackedBytes, UtcDateTime, Word, aware, instant_text, packed
 
 Row = tuple[Any, ...]
 _Texts = Callable[[Sequence[Any]], Sequence[str | None]]
@@ -58,6 +57,7 @@ class Write(ABC):
         self._instants = [at for at, type_ in enumerate(types) if isinstance(type_, UtcDateTime)]
         self._texts_on_sqlite: list[tuple[int, _Texts]] = [(at, _instant_texts) for at in self._instants]
         self._texts_on_sqlite += [(at, _date_texts) for at, type_ in enumerate(types) if isinstance(type_, Date)]
+        self._packed = [at for at, type_ in enumerate(types) if isinstance(type_, PackedBytes)]
         self._fields = [f"c{at}" for at in range(len(types))]
         self._sql: dict[str, str] = {}
         self._order: list[int] = []  # of the parameters in SQLite's text: an UPDATE names its key last
@@ -109,6 +109,8 @@ class Write(ABC):
         values: list[Any] = list(zip(*rows, strict=True))
         for at, texts_of in self._texts_on_sqlite:
             values[at] = texts_of(values[at])
+        for at in self._packed:
+            values[at] = [None if content is None else packed(content) for content in values[at]]
         return list(zip(*(values[at] for at in self._order), strict=True))
 
     def _as_json(self, rows: Sequence[Row]) -> str:
@@ -117,7 +119,12 @@ class Write(ABC):
                 if value is not None:
                     aware(value)
         fields = self._fields
-        return msgspec.json.encode([dict(zip(fields, row, strict=True)) for row in rows]).decode()
+        records = [dict(zip(fields, row, strict=True)) for row in rows]
+        for at in self._packed:
+            for record in records:
+                if record[fields[at]] is not None:
+                    record[fields[at]] = packed(record[fields[at]])
+        return msgspec.json.encode(records).decode()
 
 
 class Insert(Write):
@@ -218,9 +225,9 @@ def _same(table: Table, key: Sequence[str], values: Sequence[ColumnElement[Any]]
 
 def _in_json(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     """The type as which `json_to_recordset` reads a column."""
-    return Text() if isinstance(type_, Word | JsonText | LargeBinary) else type_
+    return Text() if isinstance(type_, Word | JsonText | PackedBytes) else type_
 
 
 def _from_json(field: ColumnElement[Any], type_: TypeEngine[Any]) -> ColumnElement[Any]:
     """JSON has no bytes: msgspec writes them in base64."""
-    return func.decode(field, literal_column("'base64'")) if isinstance(type_, LargeBinary) else field
+    return func.decode(field, literal_column("'base64'")) if isinstance(type_, PackedBytes) else field

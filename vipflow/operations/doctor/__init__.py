@@ -106,7 +106,10 @@ def _looked_at(check: Check, patient: Patient) -> Iterator[Finding]:
     name = check.look.__name__.replace("_", " ")
     try:
         for finding in check.look(patient):
-            yield msgspec.structs.replace(finding, area=check.area)
+            says = finding.says
+            if says.startswith("more than "):  # a count at the beginning of its sentence
+                says = says[:1].upper() + says[1:]
+            yield msgspec.structs.replace(finding, area=check.area, says=says)
         return
     except Unknown as unknown:
         stopped = not_checked(name, unknown.why, unknown.first)

@@ -44,11 +44,11 @@ def sealed(patient: Patient) -> Iterator[Finding]:
         seal = latest_seal(connection)
         rows = not_sealed(connection, seal)
         acts = acts_not_sealed(connection, seal)
-    behind = counted(rows.count, "step of history", most=MOST, plural="steps of history")
-    are = do(rows.count + acts, "is", "are")
+    behind = counted(rows.number, "step of history", most=MOST, plural="steps of history")
+    are = do(rows.number + acts, "is", "are")
     behind += f" and {counted(acts, 'act', most=MOST)}" if acts else ""
     late = now - rows.oldest if rows.oldest is not None else None
-    if not rows.count and not acts:
+    if not rows.number and not acts:
         yield ok("sealed", "Everything is sealed." if seal is not None else "There is nothing to seal yet.")
     elif seal is None and not patient.alive:
         says = f"{behind} {are} not sealed: no daemon ran yet."
@@ -62,4 +62,4 @@ def sealed(patient: Patient) -> Iterator[Finding]:
         says = f"{behind} {are} not sealed; the last seal is of {at(seal.made_at)}, and no daemon runs."
         yield warning("sealed", says, "A daemon seals every minute.", "vipflow serve")
     else:
-        yield ok("sealed", f"{behind} {do(rows.count + acts, 'waits', 'wait')} for the next seal.")
+        yield ok("sealed", f"{behind} {do(rows.number + acts, 'waits', 'wait')} for the next seal.")

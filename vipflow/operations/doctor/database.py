@@ -39,7 +39,7 @@ from vipflow.store.database_settings import (
     tables_without_rights,
     writing_now,
 )
-from vipflow.store.schema import schema_status
+from vipflow.store.schema import columns_missing, schema_status
 
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "glusterfs", "9p", "ncpfs"})
 _OLDEST_POSTGRES = 140_000  # what upstream still mends (postgresql.org/support/versioning, November 2026)
@@ -263,8 +263,8 @@ def judge_server(server: PostgresServer, limits: Limits) -> Iterator[Finding]:
     if left < limits.connections:
         says = f"{counted(left, 'connection')} of {server.most_connections} are free; a daemon takes up to 20."
         remedy = "Raise max_connections (a restart of the server), or find who holds them."
-        run = "SELECT application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2;"
-        yield warning("connections", says, remedy, run)
+        who = "SELECT application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2;"
+        yield warning("connections", says, remedy, who)
     else:
         yield ok("connections", f"{server.connections} of {server.most_connections} connections are taken.")
     if not server.amcheck:
@@ -295,7 +295,15 @@ def schema(patient: Patient) -> Iterator[Finding]:
     found = schema_status(database)
     match found.state:
         case "current":
-            yield ok("schema", f"Schema {found.current}, which this release needs.")
+            with database.read() as connection:
+                missing = columns_missing(connection)
+            if missing:
+                shown = ", ".join(missing[:5]) + (" and others" if missing[5:] else "")
+                says = f"The database says that it has schema {found.current}, and lacks {shown}."
+                remedy = "Somebody changed its tables, or no release made them: restore a backup, or begin anew."
+                yield error("schema", says, remedy)
+            else:
+                yield ok("schema", f"Schema {found.current}, which this release needs.")
         case "missing":
             yield error("schema", "The database has no tables of ours yet.", "Make them.", "vipflow db migrate")
         case "older":

@@ -74,10 +74,10 @@ def counted(count: int, what: str, *, most: int | None = None, plural: str = "")
     """A number with its noun; one that was not counted to its end is "more than".
 
     >>> counted(1, "mail"), counted(2, "mail"), counted(1001, "mail", most=1000)
-    ('1 mail', '2 mails', 'More than 1,000 mails')
+    ('1 mail', '2 mails', 'more than 1,000 mails')
     """
     if most is not None and count > most:
-        return f"More than {most:,} {plural or what + 's'}"
+        return f"more than {most:,} {plural or what + 's'}"
     return f"{count:,} {what if count == 1 else plural or what + 's'}"
 
 

@@ -33,7 +33,7 @@ def in_force(patient: Patient) -> Iterator[Finding]:
                 says,
                 "See what would leave, then approve.",
                 "vipflow catchup show",
-                "vipflow catchup approve",
+                'vipflow catchup approve --reason "<why>"',
             )
         elif row.ends_at is not None and row.ends_at <= now:
             says = f"{what} is held {since}, though the hold should have ended at {at(row.ends_at)}."

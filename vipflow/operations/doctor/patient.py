@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from vipflow.clock import Clock, HostClock, StillClock
+from vipflow.clock import Clock, HostClock
 from vipflow.config import NO_CONFIG, Settings, find_config, load_settings
 from vipflow.errors import VipflowError
 from vipflow.operations.databases import open_existing, sqlite_file
 from vipflow.operations.doctor.findings import Unknown
+from vipflow.operations.story import clock_of
 from vipflow.store.database import Database
 from vipflow.store.database_settings import give_up_after, sqlite_file_found
 from vipflow.store.health import DaemonRow, latest_daemons
@@ -46,6 +47,8 @@ class Limits:
     beat: timedelta = timedelta(minutes=2)
     overdue: timedelta = timedelta(minutes=1)
     mail_overdue: timedelta = timedelta(hours=1)
+    begun: timedelta = timedelta(minutes=5)
+    """A daemon that started less long ago may still be catching up."""
     seal: timedelta = timedelta(minutes=5)
     hold: timedelta = timedelta(days=1)
     certificate: timedelta = timedelta(days=30)
@@ -169,8 +172,8 @@ class Patient:
             return clock.now() if clock.tells_a_story and self.file is None else database_now(connection, clock.now())
 
     def _clock(self) -> Clock:
-        story = self.settings.clock.stands_at or self.settings.clock.continues_from
-        return self.host_clock if story is None else StillClock(story)
+        clock = clock_of(self.settings.clock, self.database)
+        return clock if clock.tells_a_story else self.host_clock
 
     def _tenants(self) -> list[TenantRow]:
         with self.rows() as connection:

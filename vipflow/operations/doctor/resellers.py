@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from vipflow.operations.doctor.findings import Finding, counted, note, ok, warning
@@ -21,9 +22,7 @@ def staffed(patient: Patient) -> Iterator[Finding]:
         return
     with patient.rows() as connection:
         roles = team_roles(connection)
-    without = [
-        (tenant.key, roles.get(tenant.id)) for tenant in tenants if not (roles.get(tenant.id) or {}).get("admin")
-    ]
+    without = [(tenant.key, roles.get(tenant.id)) for tenant in tenants if not roles.get(tenant.id, Counter())["admin"]]
     for key, known in without[:_SHOWN]:
         what = (
             "has a team without an admin" if known else "has no team: nobody gets what is written to account managers"

@@ -22,8 +22,8 @@ def mails(patient: Patient) -> Iterator[Finding]:
         in_hand = health.mails_in_hand_since(connection, now - LEASE)
         trouble = health.mails_in_trouble(connection)
         suppressed = health.suppressed_addresses(connection)
-    if in_hand.count and in_hand.oldest is not None:
-        told = f"{counted(in_hand.count, 'mail', most=MOST)} {do(in_hand.count, 'was', 'were')}"
+    if in_hand.number and in_hand.oldest is not None:
+        told = f"{counted(in_hand.number, 'mail', most=MOST)} {do(in_hand.number, 'was', 'were')}"
         says = f"{told} taken in hand and never put down, the first {lasting(now - in_hand.oldest)} ago."
         remedy = "Whoever had them is gone; a daemon takes them up again, with the same bytes."
         yield warning("in hand", says, remedy, "vipflow serve")
@@ -45,10 +45,9 @@ def mails(patient: Patient) -> Iterator[Finding]:
         get, them = do(suppressed, "gets", "get"), do(suppressed, "it", "them")
         says = f"{told} {get} no more mail, since mail to {them} came back for good."
         remedy = "Ask for another address, and enter it. Where the old one works again, take it off the list."
-        yield note(
-            "suppressed", says, remedy, "vipflow mail suppressed", 'vipflow mail unsuppress <address> --reason "<why>"'
-        )
-    if not in_hand.count and not total:
+        again = 'vipflow mail unsuppress <address> --reason "<why>"'
+        yield note("suppressed", says, remedy, "vipflow mail suppressed", again)
+    if not in_hand.number and not total:
         yield ok("mails", "No mail lies in hand, held, uncertain or dead.")
 
 
@@ -67,11 +66,13 @@ def events(patient: Patient) -> Iterator[Finding]:
     now = patient.now
     with patient.rows() as connection:
         past = health.parked_past(connection, now - patient.limits.overdue)
-    if past.count and past.oldest is not None:
-        told = counted(past.count, "event", most=MOST)
+    if past.number and past.oldest is not None:
+        told = counted(past.number, "event", most=MOST)
         late = lasting(now - past.oldest)
-        wait = do(past.count, "waits for a record", "wait for records")
-        says = f"{told} {wait} that never came, {late} past {do(past.count, 'its', 'their')} time, without an incident."
+        wait = do(past.number, "waits for a record", "wait for records")
+        says = (
+            f"{told} {wait} that never came, {late} past {do(past.number, 'its', 'their')} time, without an incident."
+        )
         yield warning("parked", says, "A daemon opens the incidents; then each can be seen to.", "vipflow serve")
     else:
         yield ok("parked", "No event waits past its time.")
