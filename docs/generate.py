@@ -25,7 +25,9 @@ import msgspec
 from msgspec import inspect as types
 
 from vipflow.config import sections, shipped
+from vipflow.delivery.bounces import MessageBounce
 from vipflow.machine import Machine, Workflows
+from vipflow.operations.bounces import TYPE as BOUNCE
 from vipflow.operations.installation import load_workflow_files
 from vipflow.operations.words import event_label
 from vipflow.vip.numbers import SHIPPED_POLICIES, Numbers, load_policies
@@ -96,6 +98,16 @@ def _events(workflows: Workflows) -> Iterator[str]:
                 f"| {_moves(machine, name)} | {_data_link(machine, name)} |"
             )
         yield ""
+    yield "### `message`: mails\n"
+    yield f"Subject: `{workflows.root.collection}/<reference>`, or none where `data` names the mail.\n"
+    yield "| event | kind | what happens | data |"
+    yield "|---|---|---|---|"
+    told = f"`{workflows.root.name}.{workflows.root.on_bounce}`"
+    yield (
+        f"| `{BOUNCE}` | report | a mail came back: the customer learns of it ({told}), once for each mail and "
+        f"address; an address that is gone for good is not written to any more | {_class_link(MessageBounce)} |"
+    )
+    yield ""
 
 
 def _senders(workflows: Workflows) -> dict[str, list[str]]:
@@ -157,12 +169,16 @@ def _data_link(machine: Machine, name: str) -> str:
     if machine.kind_of(name) == "internal":
         return ""
     kind = machine.data_of(name)
-    return "none" if kind is NoData else f"[{kind.__name__}](#{kind.__name__.lower()})"
+    return "none" if kind is NoData else _class_link(kind)
+
+
+def _class_link(kind: type) -> str:
+    return f"[{kind.__name__}](#{kind.__name__.lower()})"
 
 
 def _event_data(workflows: Workflows) -> Iterator[str]:
     """A table for each data class of the events that may be posted, and for the classes inside them."""
-    users: dict[type, list[str]] = {}
+    users: dict[type, list[str]] = {MessageBounce: [f"`{BOUNCE}`"]}
     for machine in workflows:
         for name in (*machine.openings, *machine.events):
             if machine.kind_of(name) != "internal" and machine.data_of(name) is not NoData:

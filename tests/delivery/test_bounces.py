@@ -86,6 +86,13 @@ def test_a_delay_is_told_and_the_address_is_still_written_to(shop: Shop) -> None
     assert shop.clean()
 
 
+def test_a_bounce_that_speaks_of_a_policy_leaves_the_address_alone(shop: Shop) -> None:
+    elan = shop.invite("Élan Vert")
+    blocked = "550 5.7.1 blocked by a list"
+    assert shop.post("message.bounce", f"customers/{elan}", address=ZOE, diagnosis=blocked).outcomes == {"applied": 1}
+    assert shop.rows("suppressions") == []
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import BindParameter, bindparam, select, text
 
+from vipflow.store import outgoing
 from vipflow.store.database import open_database
 from vipflow.store.schema import create_all
 from vipflow.store.tables import LISTS, cases, history, inbox, messages, names, subjects, tenants, timers
@@ -84,6 +85,11 @@ QUESTIONS = {
         messages,
         select(messages.c.key).where(messages.c.tenant == TENANT, any_of(messages.c.subject, "many")),
     ),
+    "messages due for a person": (messages, outgoing._due_for),
+    "messages in a round": (
+        messages,
+        select(messages.c.key).where(any_of(messages.c.tenant, "tenants"), any_of(messages.c.key, "many")),
+    ),
     "a page of customers": (
         subjects,
         select(subjects.c.ref, subjects.c.name)
@@ -107,6 +113,9 @@ ANSWERS = {
     "tenant": 1,
     "many": MANY,
     "sources": ["shop"],
+    "recipients": MANY,
+    "tenants": [1],
+    "now": NOW + timedelta(seconds=100),
     "one": "00000042",
     "settled": False,
     "soon": NOW + timedelta(seconds=100),
@@ -289,12 +298,12 @@ def fill(database):
             messages,
             [
                 *("tenant", "key", "subject", "case_ref", "workflow", "template", "audience", "person", "language"),
-                *("context", "created_at", "effective_at", "not_before", "state"),
+                *("context", "created_at", "effective_at", "not_before", "state", "recipient"),
             ],
         ).run(
             connection,
             [
-                (1, key, key, key, "order", "t", "contact", "{}", "fr", "{}", NOW, NOW, due[at], state)
+                (1, key, key, key, "order", "t", "contact", "{}", "fr", "{}", NOW, NOW, due[at], state, key)
                 for at, key in enumerate(keys)
                 for state in ["sent" if at % 20 else "waiting"]
             ],

@@ -48,7 +48,8 @@ class MessageBounce(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message: str | None = None
     """Which of our messages it was: its key (the header X-Vipflow-Message), or its Message-ID."""
     permanent: bool = True
-    """`false` for a delay: the address is still written to."""
+    """`false` for a delay: the address is still written to. So it is where the diagnosis speaks of a policy, not of the
+    mailbox."""
 
 
 def refused_for_good(outcome: Outcome) -> Sequence[Refused]:
