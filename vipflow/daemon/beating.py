@@ -8,19 +8,21 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import msgspec
+from sqlalchemy import Connection
 
 from vipflow.clock import HostClock
 from vipflow.engine import Engine
 from vipflow.operations.ticks import Ticked
-from vipflow.store import daemons
+from vipflow.store import daemons, outgoing
 
 VERSION = version("vipflow")
 EVERY = 10.0
@@ -35,11 +37,12 @@ _json = msgspec.json.Encoder(order="sorted").encode
 @dataclass(frozen=True)
 class Before:
     """What a daemon finds when it starts: `now`, and when any daemon was heard of last (None: never), both by the clock
-    that counts.
+    that counts; and of whom that has mails in hand it is sure that he is `gone`.
     """
 
     now: datetime
     last_beat: datetime | None
+    gone: frozenset[str] = frozenset()
 
 
 class Heart:
@@ -56,7 +59,7 @@ class Heart:
         """Writes down that it begins; what it found."""
         with self._engine.database.write() as connection:
             now = self._engine.now(connection)
-            before = Before(now, daemons.last_beat(connection))
+            before = Before(now, daemons.last_beat(connection), frozenset(self._gone(connection)))
             daemons.arrive(connection, self.ident, self._host, os.getpid(), VERSION, now, self._told())
         return before
 
@@ -79,8 +82,44 @@ class Heart:
             daemons.forget_daemons(connection, self._engine.now(connection) - REMEMBERED)
         return Ticked(0, 0, None)
 
+    def _gone(self, connection: Connection) -> Iterator[str]:
+        """Who has mails in hand and cannot send them any more: on SQLite everybody else, since there is one daemon;
+        else who stopped, or ran on this very machine as a process that is no longer there. Of others nobody can tell
+        before their lease is over.
+        """
+        hands = outgoing.hands(connection) - {self.ident}
+        if connection.dialect.name == "sqlite":
+            yield from hands
+            return
+        for row in daemons.daemons_called(connection, sorted(hands)) if hands else ():
+            here = msgspec.json.decode(row.details).get("machine") == MACHINE
+            if row.stopped_at is not None or (here and not _runs(row.pid)):
+                yield row.id
+
     def _told(self) -> str:
-        return _json(self._details()).decode()
+        return _json({**self._details(), "machine": MACHINE}).decode()
+
+
+def _machine() -> str:
+    """What tells this machine, since it was started, and this space of process numbers from every other."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:  # no such thing here: then nobody is taken for gone before his lease is over
+        return secrets.token_hex(16)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+MACHINE = _machine()
 
 
 class ClockWatch:

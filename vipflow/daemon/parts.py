@@ -70,10 +70,9 @@ def parts_of(
     catch_up = CatchUp(installation)
 
     async def begin(found: Before) -> None:
-        if installation.database.dialect == "sqlite":  # there is no other daemon: whatever is in hand is in nobody's
-            taken_back = await asyncio.to_thread(delivery.take_back_all)
-            if taken_back:
-                log.info("mails_taken_back", mails=taken_back)
+        taken_back = await asyncio.to_thread(delivery.take_back_from, found.gone)
+        if taken_back:
+            log.info("mails_taken_back", mails=taken_back)
         _tell(await asyncio.to_thread(catch_up.begin, ident))
 
     def before_beat() -> None:

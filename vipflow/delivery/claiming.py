@@ -7,9 +7,9 @@ that it is whole; of the others those that somebody else holds are left for the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from email import message_from_bytes
 from email.message import Message as ParsedMail
 from email.utils import getaddresses
@@ -108,11 +108,15 @@ class Claiming:
                 found.append((tenant, daily, sorted({row.subject for row in rows} - set(daily))))
         return found
 
-    def take_back(self, lease: timedelta | None = None) -> int:
-        """Messages in hand for longer than a lease wait again: whoever had them is gone."""
+    def take_back(self, gone: Collection[str] | None = None) -> int:
+        """Messages in hand for longer than a lease wait again: whoever had them is gone. With `gone`, those in hand of
+        these daemons, of which that is known without waiting.
+        """
         with self.engine.database.read() as connection:
-            until = self.engine.read_now(connection) - (outgoing.LEASE if lease is None else lease)
-            forgotten = outgoing.left_in_hand(connection, until)
+            now = self.engine.read_now(connection)
+            forgotten = outgoing.left_in_hand(connection, now if gone is not None else now - outgoing.LEASE)
+        if gone is not None:
+            forgotten = [row for row in forgotten if row.daemon in gone]
         if not forgotten:
             return 0
         with self.engine.database.write() as connection:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -165,11 +165,11 @@ class Delivery:
             raise asyncio.CancelledError
         return report
 
-    def take_back_all(self) -> int:
-        """Takes back, lease or no lease, what others had in hand: for a daemon that knows to be the only one, before
-        its first round. How many messages wait again.
+    def take_back_from(self, gone: Collection[str]) -> int:
+        """Takes back, lease or no lease, what these daemons had in hand, which are known to be gone. How many messages
+        wait again.
         """
-        return self._claiming.take_back(timedelta(0))
+        return self._claiming.take_back(gone) if gone else 0
 
     def next_leaving(self) -> datetime | None:
         """When the next message may leave; None when none waits."""

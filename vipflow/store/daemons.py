@@ -9,12 +9,14 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, select
 
 from vipflow.store.tables import daemons
+from vipflow.store.types import any_of
 from vipflow.store.writes import Insert, Update
 
 _ARRIVE = Insert(daemons, ["id", "host", "pid", "version", "started_at", "beat_at", "details"])
 _BEAT = Update(daemons, key=["id"], set=["beat_at", "details"])
 _LEAVE = Update(daemons, key=["id"], set=["beat_at", "stopped_at", "details"])
 _all = select(daemons).order_by(daemons.c.started_at.desc(), daemons.c.id)
+_called = select(daemons).where(any_of(daemons.c.id, "idents"))
 _last_beat = select(func.max(daemons.c.beat_at))
 _forget = delete(daemons).where(daemons.c.beat_at < bindparam("before"))
 
@@ -37,6 +39,11 @@ def leave(connection: Connection, ident: str, now: datetime, details: str) -> No
 def all_daemons(connection: Connection) -> Sequence[Any]:
     """Every daemon that is remembered, the latest first."""
     return connection.execute(_all).all()
+
+
+def daemons_called(connection: Connection, idents: Sequence[str]) -> Sequence[Any]:
+    """Those of these that are remembered."""
+    return connection.execute(_called, {"idents": list(idents)}).all()
 
 
 def last_beat(connection: Connection) -> datetime | None:

@@ -100,10 +100,22 @@ _oldest_in_hand = select(func.min(messages.c.claimed_at)).where(messages.c.state
 _left_in_hand = select(
     *(
         messages.c[name]
-        for name in ("tenant", "key", "subject", "case_ref", "template", "attempts", "copies", "claimed_at", "note")
+        for name in (
+            "tenant",
+            "key",
+            "subject",
+            "case_ref",
+            "template",
+            "attempts",
+            "copies",
+            "claimed_at",
+            "note",
+            "daemon",
+        )
     ),
     or_(messages.c.body.is_not(None), messages.c.digest.is_not(None)).label("has_bytes"),
 ).where(messages.c.state == "sending", messages.c.claimed_at <= bindparam("until"))
+_hands = select(messages.c.daemon).where(messages.c.state == "sending").distinct()
 _still_in_hand = (
     select(messages.c.tenant, messages.c.key, messages.c.attempts)
     .where(
@@ -138,6 +150,11 @@ def subjects_with_mail_for(
 def waiting_messages(connection: Connection, tenant: int, subjects: Sequence[str]) -> Rows:
     """All waiting messages of these subjects, due or not (a ladder is judged whole), locked; in no order."""
     return connection.execute(_waiting, {"tenant": tenant, "subjects": list(subjects)}).all()
+
+
+def hands(connection: Connection) -> set[str]:
+    """The daemons that have messages in hand, or had when they ended."""
+    return {daemon for daemon in connection.execute(_hands).scalars() if daemon is not None}
 
 
 def left_in_hand(connection: Connection, until: datetime) -> Rows:
