@@ -183,3 +183,11 @@ def test_catching_up_is_shown_and_approved(cli: Cli, elan: str, place: Path) -> 
     approved = cli("catchup", "approve", *WHY, "--discard-older-than", "1")
     assert "Mails may leave" in approved.out
     assert cli("hold", "list").out == "Nothing is on hold.\n"
+
+
+def test_a_daemon_that_cannot_write_its_notes_says_so_and_does_not_start(cli: Cli, place: Path) -> None:
+    (place / "var" / "daemon").write_text("a file, where the folder should be")
+    found = cli("serve", "--port", "0")
+    assert found.code == 2
+    assert f"the folder {place}/var/daemon: a daemon cannot write its notes there" in found.err
+    assert "set daemon.folder in config.toml" in found.err
