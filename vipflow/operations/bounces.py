@@ -73,7 +73,7 @@ def read_bounce(
             "it names no mail of ours" if bounce.message is None else f"no mail of ours is {bounce.message!r}",
             "give data.message (the header X-Vipflow-Message, or the Message-ID), or the subject customers/<reference>",
         )
-    if row is not None and not subject:
+    if row is not None:  # whatever else is said: whose mail it was is known here
         subject = f"{installation.workflows.root.collection}/{row.subject}"
     given = {**given, "source": asked.source, "id": asked.id, "subject": subject}
     return _told(installation, who, given, bounce, row), asked
