@@ -33,6 +33,7 @@ def test_a_customer_is_held_listed_and_released(cli: Cli, elan: str) -> None:
     assert "a complaint" in listed.out
     (hold,) = cli("hold", "list", "--json").json["items"]
     assert (hold["customer"], hold["reseller"], hold["made_by"]) == (elan, "nord", "ada@nord.example")
+    assert f"all, by ada@nord.example: a complaint ({hold['id']})" in cli("customer", "show", elan).out
     again = cli("hold", "customer", elan, *WHY)
     assert "is on hold already" in again.out
     assert post(cli, "9", "customer.note", "customers/k-1", text="hello")["outcomes"] == {"parked": 1}

@@ -16,6 +16,7 @@ from vipflow.cli.output import facts_table, table
 
 if TYPE_CHECKING:
     from vipflow.operations.customer_page import Coming, CustomerPage
+    from vipflow.operations.holds import Hold
 
 
 def rendered(page: CustomerPage, zone: ZoneInfo, *, most_coming: int) -> Iterator[RenderableType]:
@@ -34,6 +35,11 @@ def rendered(page: CustomerPage, zone: ZoneInfo, *, most_coming: int) -> Iterato
     yield from _past(page, zone)
 
 
+def _hold(hold: Hold) -> str:
+    what = "mails" if hold.mail_only else "all"
+    return f"{what}, by {hold.made_by}: {hold.reason} ({hold.id})"
+
+
 def _head(page: CustomerPage) -> Iterator[RenderableType]:
     facts, summary = page.facts, page.summary
     title = Text(facts.company, style="bold")
@@ -47,6 +53,7 @@ def _head(page: CustomerPage) -> Iterator[RenderableType]:
     yield Padding(
         facts_table(
             {
+                "On hold": "\n".join(_hold(each) for each in page.holds) or None,
                 "VIP number": f"{facts.vip_number}{provisional}",
                 "Contact": f"{facts.contact.name} <{facts.contact.email}>",
                 "Copies to": ", ".join(f"{each.name} <{each.email}>" for each in facts.recipients) or None,

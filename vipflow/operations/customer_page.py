@@ -13,6 +13,7 @@ from vipflow.foresight.forecast import forecast
 from vipflow.foresight.sight import Sight, sight
 from vipflow.operations.customer_lists import CustomerRow, customer_row
 from vipflow.operations.done import Happened, MailToCome, mail_of, step_of
+from vipflow.operations.holds import Hold, holds_of_customer
 from vipflow.operations.installation import Installation
 from vipflow.operations.products import ProductLine, named_lines
 from vipflow.operations.references import find_customer
@@ -156,6 +157,8 @@ class CustomerPage(msgspec.Struct, frozen=True):
     """False where there is more to come than is told."""
     history: tuple[Happened, ...]
     """The newest first."""
+    holds: tuple[Hold, ...] = ()
+    """What stops the customer, or its mails: its own holds, its reseller's, and those of everything."""
 
     @property
     def notice_recipients(self) -> Sequence[Recipient]:
@@ -209,6 +212,7 @@ def show_customer(
             next=tuple(_coming(installation, each) for each in ahead.steps),
             complete=ahead.complete,
             history=tuple(step_of(installation, each) for each in history),
+            holds=holds_of_customer(connection, who, ref),
         )
 
 

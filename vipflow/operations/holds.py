@@ -202,6 +202,13 @@ def list_holds(installation: Installation, who: Who | None, *, released: bool = 
     return tuple(_hold(row, keys) for row in rows if who is None or row.tenant in (None, who.tenant))
 
 
+def holds_of_customer(connection: Any, who: Who, customer: str) -> tuple[Hold, ...]:
+    """The holds in force that stop this customer of the asker's reseller, whatever they are of; the oldest first."""
+    scopes = [(None, None), (who.tenant, None), (who.tenant, customer)]
+    rows = [row for row in store.all_holds(connection) if (row.tenant, row.subject) in scopes]
+    return tuple(_hold(row, {who.tenant: who.key}) for row in rows)
+
+
 # --- releasing -----------------------------------------------------------------------------------------------------
 
 

@@ -54,7 +54,7 @@ def sealed(patient: Patient) -> Iterator[Finding]:
         says = f"{behind} {are} not sealed: no daemon ran yet."
         remedy = f"The first one makes the key {patient.settings.audit.key}: keep a copy of it on another machine."
         yield note("sealed", says, remedy, "vipflow serve")
-    elif patient.alive and late is not None and late > limits.seal:
+    elif patient.alive and late is not None and late > patient.here(limits.seal):
         says = f"{behind} {are} not sealed, the first for {lasting(late)}, though a daemon runs."
         remedy = "See what it reports of its seals; a change made meanwhile would not be found."
         yield error("sealed", says, remedy, "vipflow audit seal", "journalctl -u vipflow -n 50")

@@ -65,7 +65,7 @@ def events(patient: Patient) -> Iterator[Finding]:
     """Parked for longer than they may wait."""
     now = patient.now
     with patient.rows() as connection:
-        past = health.parked_past(connection, now - patient.limits.overdue)
+        past = health.parked_past(connection, now - patient.here(patient.limits.overdue))
     if past.number and past.oldest is not None:
         told = counted(past.number, "event", most=MOST)
         late = lasting(now - past.oldest)
