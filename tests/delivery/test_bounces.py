@@ -99,6 +99,7 @@ def test_a_bounce_that_speaks_of_a_policy_leaves_the_address_alone(shop: Shop) -
         ({"address": ZOE}, "it names no mail of ours"),
         ({"address": ZOE, "message": "X-1:2:y:z"}, "no mail of ours is 'X-1:2:y:z'"),
         ({"address": "zoe"}, "'zoe' is no e-mail address"),
+        ({"address": "zoe@elan.example\0"}, "holds the character U+0000"),
         ({"adress": ZOE}, "message.bounce takes: address, diagnosis, message, permanent"),
     ],
 )
