@@ -273,9 +273,7 @@ def test_a_round_that_is_cancelled_marks_what_has_left(library: Library) -> None
     assert library.clean()
 
 
-def test_files_that_were_being_written_when_it_stopped_are_known_to_be_there(
-    library: Library, tmp_path: Path
-) -> None:
+def test_files_that_were_being_written_when_it_stopped_are_known_to_be_there(library: Library, tmp_path: Path) -> None:
     library.lend("Emma", "Persuasion")
     begun, go_on = threading.Event(), threading.Event()
 
