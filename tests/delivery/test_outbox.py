@@ -276,8 +276,13 @@ def test_a_round_that_is_cancelled_marks_what_has_left(library: Library) -> None
 def test_files_that_were_being_written_when_it_stopped_are_known_to_be_there(library: Library, tmp_path: Path) -> None:
     library.lend("Emma", "Persuasion")
     begun, go_on = threading.Event(), threading.Event()
+    asked: list[threading.Event] = []
 
     class Slow(FileTransport):
+        def _write_all(self, parcels: Sequence[Parcel], stopped: threading.Event) -> Sequence[Outcome]:
+            asked.append(stopped)
+            return super()._write_all(parcels, stopped)
+
         def _write(self, parcel: Parcel) -> Outcome:
             begun.set()
             assert go_on.wait(10)
@@ -289,7 +294,7 @@ def test_files_that_were_being_written_when_it_stopped_are_known_to_be_there(lib
         task = asyncio.create_task(library.delivery.deliver())
         assert await asyncio.to_thread(begun.wait, 10)
         task.cancel()
-        await asyncio.sleep(0)
+        assert await asyncio.to_thread(asked[0].wait, 10)
         go_on.set()
         with pytest.raises(asyncio.CancelledError):
             await task
