@@ -67,7 +67,7 @@ def test_a_bounce_that_comes_later_finds_its_customer_by_the_mail(shop: Shop, na
     shop.deliver_all()
     row = shop.mail("invitation")
     name = row.key if named == "key" else row.message_id
-    posted = shop.post("message.bounce", address=ZOE, diagnosis="550 5.1.1 user unknown", message=name)
+    posted = shop.post("message.bounce", "customers/?", address=ZOE, diagnosis="550 5.1.1 user unknown", message=name)
     assert (posted.outcomes, posted.replayed) == ({"applied": 1}, 0)
     assert shop.deliver_all() == 1
     assert ZOE in text_of(shop.postman.delivered[-1])
@@ -99,6 +99,7 @@ def test_a_bounce_that_speaks_of_a_policy_leaves_the_address_alone(shop: Shop) -
         ({"address": ZOE}, "it names no mail of ours"),
         ({"address": ZOE, "message": "X-1:2:y:z"}, "no mail of ours is 'X-1:2:y:z'"),
         ({"address": "zoe"}, "'zoe' is no e-mail address"),
+        ({"address": "zoe@elan.example\0"}, "holds the character U+0000"),
         ({"adress": ZOE}, "message.bounce takes: address, diagnosis, message, permanent"),
     ],
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email import message_from_bytes
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -13,7 +15,7 @@ from sqlalchemy import text
 from tests.delivery.library import SENT, Interrupted, Library, Postman, at_the
 from vipflow.delivery.outbox import DeliveryReport
 from vipflow.delivery.settling import MAYBE_LEFT
-from vipflow.delivery.transport import Outcome, Parcel
+from vipflow.delivery.transport import FileTransport, Outcome, Parcel
 from vipflow.store.database import Database
 from vipflow.store.outgoing import LEASE
 
@@ -268,6 +270,39 @@ def test_a_round_that_is_cancelled_marks_what_has_left(library: Library) -> None
     library.pass_(days=20)
     asyncio.run(stopped())
     assert library.states() == ["sent", "waiting"]
+    assert library.clean()
+
+
+def test_files_that_were_being_written_when_it_stopped_are_known_to_be_there(library: Library, tmp_path: Path) -> None:
+    library.lend("Emma", "Persuasion")
+    begun, go_on = threading.Event(), threading.Event()
+    asked: list[threading.Event] = []
+
+    class Slow(FileTransport):
+        def _write_all(self, parcels: Sequence[Parcel], stopped: threading.Event) -> Sequence[Outcome]:
+            asked.append(stopped)
+            return super()._write_all(parcels, stopped)
+
+        def _write(self, parcel: Parcel) -> Outcome:
+            begun.set()
+            assert go_on.wait(10)
+            return super()._write(parcel)
+
+    library.delivery.transport = Slow(tmp_path / "mails")
+
+    async def stopped() -> None:
+        task = asyncio.create_task(library.delivery.deliver())
+        assert await asyncio.to_thread(begun.wait, 10)
+        task.cancel()
+        assert await asyncio.to_thread(asked[0].wait, 10)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    library.pass_(days=20)
+    asyncio.run(stopped())
+    assert library.states() == ["sent", "waiting"]
+    assert len(list(tmp_path.rglob("*.eml"))) == 1
     assert library.clean()
 
 

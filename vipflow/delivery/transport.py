@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -123,7 +125,21 @@ class FileTransport:
         return self.folder / _UNSAFE.sub("-", parcel.tenant_key) / name
 
     async def send(self, parcels: Sequence[Parcel], now: datetime) -> Sequence[Outcome]:
-        return await asyncio.to_thread(lambda: [self._write(parcel) for parcel in parcels])
+        stopped = threading.Event()
+        writing = asyncio.ensure_future(asyncio.to_thread(self._write_all, parcels, stopped))
+        while not writing.done():
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                stopped.set()
+        return writing.result()
+
+    def _write_all(self, parcels: Sequence[Parcel], stopped: threading.Event) -> Sequence[Outcome]:
+        outcomes = []
+        for parcel in parcels:
+            late = stopped.is_set() or time.monotonic() >= parcel.until
+            outcomes.append(Outcome("not_tried", "file", "it was not begun") if late else self._write(parcel))
+        return outcomes
 
     def paused(self, now: datetime) -> Paused | None:
         return None

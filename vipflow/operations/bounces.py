@@ -19,7 +19,7 @@ from vipflow.delivery.bounces import (
     subject_line_of,
 )
 from vipflow.delivery.settling import incident_row
-from vipflow.engine.envelope import Envelope, Verdict, envelope_of, strict_json
+from vipflow.engine.envelope import Envelope, Verdict, check_text, envelope_of, strict_json
 from vipflow.errors import BadInput
 from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
@@ -57,6 +57,7 @@ def read_bounce(
     # Checked like any other event, as one that every installation has.
     asked = Asked(_word(given, "source", default_source), _word(given, "id", None))
     what = f"event {asked.source}/{asked.id}"
+    check_text(given, what)
     try:
         bounce = msgspec.convert(given.get("data") or {}, MessageBounce, strict=True)
     except msgspec.ValidationError as wrong:
@@ -73,7 +74,7 @@ def read_bounce(
             "it names no mail of ours" if bounce.message is None else f"no mail of ours is {bounce.message!r}",
             "give data.message (the header X-Vipflow-Message, or the Message-ID), or the subject customers/<reference>",
         )
-    if row is not None and not subject:
+    if row is not None:  # whatever else is said: whose mail it was is known here
         subject = f"{installation.workflows.root.collection}/{row.subject}"
     given = {**given, "source": asked.source, "id": asked.id, "subject": subject}
     return _told(installation, who, given, bounce, row), asked
