@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Text, bindparam, select, 
 from vipflow.store.chain import act_hash
 from vipflow.store.tables import audit
 from vipflow.store.types import instant_text
+from vipflow.store.waking import notify
 from vipflow.store.writes import Insert
 
 _SAYS = ("tenant", "actor_kind", "actor", "act", "target", "reason", "details")
@@ -40,7 +41,8 @@ class Act(msgspec.Struct, frozen=True):
 
 
 def remember_acts(connection: Connection, acts: Sequence[Act], now: datetime) -> None:
-    """Writes acts into the audit, in the transaction that does them: three statements, however many acts.
+    """Writes acts into the audit, in the transaction that does them: a few statements, however many acts. Daemons are
+    woken, since an act may let something go.
 
     Until that transaction ends nobody else can do so. Call it last, when everything else is locked that the
     transaction wants: so no two wait for each other.
@@ -59,6 +61,7 @@ def remember_acts(connection: Connection, acts: Sequence[Act], now: datetime) ->
         previous = act_hash(previous, position, at, said)
         rows.append((position, now, *said, previous))
     _REMEMBER.run(connection, rows)
+    notify(connection)
 
 
 def acts_page(

@@ -320,6 +320,10 @@ Index(
     sqlite_where=_waiting,
     postgresql_where=_waiting,
 )
+_has_id = messages.c.message_id.is_not(None)
+Index(
+    "messages_by_message_id", messages.c.tenant, messages.c.message_id, sqlite_where=_has_id, postgresql_where=_has_id
+)
 _troubled = messages.c.state.in_(["held", "uncertain", "dead"])
 Index(
     "messages_in_trouble",

@@ -129,6 +129,7 @@ def _messages() -> None:
     op.create_index(
         "messages_for_recipient", "messages", ["tenant", "recipient", "not_before"], **_where("state = 'waiting'")
     )
+    op.create_index("messages_by_message_id", "messages", ["tenant", "message_id"], **_where("message_id IS NOT NULL"))
     op.create_index(
         "messages_in_trouble",
         "messages",
