@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from typing import Any
 from sqlalchemy import func, select, text
 
 from benchmarks.limit import Limit
-from benchmarks.places import Place, postgresql_place, sqlite_place
+from benchmarks.places import Place, add_where, places_of
 from benchmarks.traces import Traces, learn
 from benchmarks.world import BATCH, LATE, POSTED, drain, engine_at, events, populate, post
 from vipflow.store.database import Database
@@ -182,19 +181,12 @@ def report(measured: Sequence[Measured], machine: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.heart", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
+    add_where(parser)
     parser.add_argument("--cases", type=int, default=10_000, metavar="N", help="customers, timers and events (10,000)")
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="how often each is measured (3)")
     parser.add_argument("--batch", type=int, default=BATCH, metavar="N", help=f"in one transaction ({BATCH:,})")
-    parser.add_argument("--postgres", metavar="URL", help="a server instead of one of its own; may create databases")
-    parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
 
-    places: list[AbstractContextManager[Place]] = []
-    if given.database != "postgresql":
-        places.append(sqlite_place())
-    if given.database != "sqlite":
-        places.append(postgresql_place(given.postgres))
     machine: dict[str, Any] = {
         "cores": os.cpu_count(),
         "Python": platform.python_version(),
@@ -205,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     measured: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="vipflow-benchmark-") as folder:
         traces = learn(Path(folder))
-    for each in places:
+    for each in places_of(given):
         with each as place:
             machine[place.dialect] = place.version
             measured += measure(place, traces, given.cases, given.runs, given.batch)

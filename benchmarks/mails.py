@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from statistics import median
 
 from sqlalchemy import select
 
-from benchmarks.places import Place, postgresql_place, sqlite_place
+from benchmarks.places import Place, add_where, places_of
 from benchmarks.world import INVITED, engine_at, invitations, populate_tenant, post
 from vipflow.config import SmtpSettings, shipped
 from vipflow.delivery.outbox import Delivery
@@ -150,20 +150,13 @@ def sinking(given: str | None) -> Iterator[int]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.mails", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
+    add_where(parser)
     parser.add_argument("--mails", type=int, default=2000, metavar="N")
     parser.add_argument("--runs", type=int, default=3, metavar="N")
     parser.add_argument("--sink", metavar="PROGRAM", help="Postfix's smtp-sink, where it is not on the PATH")
-    parser.add_argument("--postgres", metavar="URL", help="a server instead of one of its own; may create databases")
-    parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
-    places: list[AbstractContextManager[Place]] = []
-    if given.database != "postgresql":
-        places.append(sqlite_place())
-    if given.database != "sqlite":
-        places.append(postgresql_place(given.postgres))
     found = []
-    for each in places:
+    for each in places_of(given):
         with each as place:
             found.append(measure(place, given.mails, given.runs, given.sink))
     if given.json:

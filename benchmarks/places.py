@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import tempfile
 from abc import ABC, abstractmethod
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
@@ -155,6 +156,23 @@ class Server(Place):
     def _url_of(self, database: str) -> str:
         url = self._url.set(drivername="postgresql+psycopg", database=database)
         return url.render_as_string(hide_password=False)
+
+
+def add_where(parser: ArgumentParser) -> None:
+    """The options that every benchmark has: on which database, and how the answer is given."""
+    parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
+    parser.add_argument("--postgres", metavar="URL", help="a server instead of one of its own; may create databases")
+    parser.add_argument("--json", action="store_true")
+
+
+def places_of(given: Namespace) -> list[AbstractContextManager[Place]]:
+    """Where to measure, as asked for with the options of `add_where`."""
+    found: list[AbstractContextManager[Place]] = []
+    if given.database != "postgresql":
+        found.append(sqlite_place())
+    if given.database != "sqlite":
+        found.append(postgresql_place(given.postgres))
+    return found
 
 
 @contextmanager

@@ -17,14 +17,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import select
 
-from benchmarks.places import Place, postgresql_place, sqlite_place
+from benchmarks.places import Place, add_where, places_of
 from benchmarks.served import ALARM, installed, serving, settings_in
 from vipflow.clock import HostClock
 from vipflow.engine import read_envelope
@@ -111,18 +110,11 @@ def _percentile(values: Sequence[float], percent: int) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.punctual", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
+    add_where(parser)
     parser.add_argument("--alarms", type=int, default=200, metavar="N")
-    parser.add_argument("--postgres", metavar="URL", help="a server instead of one of its own; may create databases")
-    parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
-    places: list[AbstractContextManager[Place]] = []
-    if given.database != "postgresql":
-        places.append(sqlite_place())
-    if given.database != "sqlite":
-        places.append(postgresql_place(given.postgres))
     found = []
-    for each in places:
+    for each in places_of(given):
         with each as place, tempfile.TemporaryDirectory(prefix="vipflow-benchmark-") as folder:
             found.append(measure(place, given.alarms, Path(folder)))
     if given.json:
