@@ -26,7 +26,8 @@ def test_who_misses_three_beats_is_stale_and_is_forgotten_after_a_month(place: P
 
     try:
         heart = Heart(installation.engine, lambda: {"beats_every": 10})
-        assert heart.arrive().last_beat is None
+        assert heart.look().last_beat is None
+        heart.arrive()
         clock.move_to(NOON + timedelta(seconds=30))
         assert states() == ["alive"]
         clock.move_to(NOON + timedelta(seconds=31))
@@ -38,7 +39,8 @@ def test_who_misses_three_beats_is_stale_and_is_forgotten_after_a_month(place: P
         assert known_daemons(installation, everybody=False) == []
         other = Heart(installation.engine, dict)
         assert other.ident != heart.ident
-        assert other.arrive().last_beat == NOON + timedelta(seconds=31)
+        assert other.look().last_beat == NOON + timedelta(seconds=31)
+        other.arrive()
         clock.move_to(NOON + timedelta(days=32))
         other.beat()
         other.forget_old()

@@ -147,7 +147,7 @@ class Daemon:
 
     async def _begin(self, background: list[asyncio.Task[None]]) -> None:
         settings = self.installation.settings
-        found = await asyncio.to_thread(self.heart.arrive)
+        found = await asyncio.to_thread(self.heart.look)
         drift = await asyncio.to_thread(self.aim.measure)
         log.info(
             "daemon_started",
@@ -162,6 +162,8 @@ class Daemon:
         )
         for step in self.parts.before:
             await step(found)
+        # Only now: whoever else begins meanwhile must see the silence too, and not us in it.
+        await asyncio.to_thread(self.heart.arrive)
         self.ticks = Ticks(self._all, self.aim.until, self.fortunes)
         self.ticks.start()
         for part, body in (("listener", self._listen), ("clock", self._watch_clock)):
