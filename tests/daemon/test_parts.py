@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -13,7 +15,7 @@ from vipflow.clock import HostClock
 from vipflow.config import load_settings
 from vipflow.daemon.beating import Before, Heart
 from vipflow.daemon.parts import for_a_while, parts_of
-from vipflow.daemon.serve import Daemon
+from vipflow.daemon.serve import THREAD, Daemon, _threads_ended
 from vipflow.daemon.web import bound
 from vipflow.operations import holds
 from vipflow.operations.daemons import known_daemons
@@ -80,3 +82,15 @@ def test_nobody_takes_for_a_sign_of_life_who_has_not_looked_at_the_silence_yet(s
         assert [each.state for each in known_daemons(installation, everybody=True)] == ["stopped"]
     finally:
         installation.close()
+
+
+def test_a_thread_that_waits_for_a_database_does_not_keep_who_is_asked_to_stop():
+    waits = threading.Event()
+    pool = ThreadPoolExecutor(2, thread_name_prefix=THREAD)
+    pool.submit(lambda: None)
+    pool.submit(waits.wait)
+    try:
+        assert not asyncio.run(_threads_ended(pool))
+    finally:
+        waits.set()
+    assert asyncio.run(_threads_ended(pool))
