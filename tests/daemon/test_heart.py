@@ -10,6 +10,7 @@ from tests.daemon.processes import Place
 from vipflow.clock import StillClock
 from vipflow.config import load_settings
 from vipflow.daemon.beating import Heart
+from vipflow.operations import holds
 from vipflow.operations.daemons import known_daemons
 from vipflow.operations.installation import open_installation
 from vipflow.store.standing import oldest, standing
@@ -68,8 +69,12 @@ def test_what_stands_in_the_database_is_counted(place: Place):
     try:
         with installation.database.read() as connection:
             found, ages = standing(connection), oldest(connection)
+        holds.hold_everything(installation, None, mail_only=False, reason="the kitchen is closed")
+        with installation.database.read() as connection:
+            held = oldest(connection)
     finally:
         installation.close()
     assert set(found.values()) == {0}
     assert ages["timer_due"] == NOON + timedelta(hours=1)
     assert (ages["mail_waiting"], ages["seal"]) == (None, None)
+    assert held["timer_due"] is None  # or a hold would raise an alarm
