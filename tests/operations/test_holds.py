@@ -339,6 +339,20 @@ def test_only_operators_and_admins_hold_and_only_their_own(world: World) -> None
     assert len(holds.list_holds(world.installation, world.who("ada"))) == 1
 
 
+def test_what_a_hold_of_everything_counted_is_not_told_to_one_of_several_resellers(world: World) -> None:
+    told = {"by_reseller": {"north": 1, "south": 200}}
+    row = holds.new_hold(holds.Scope(None), "backlog", "201 mails", told, "clock", world.clock.now())
+    with world.installation.database.write() as connection:
+        holds.put_in_force(connection, row, holds.CLOCK, world.clock.now())
+    (alone,) = holds.list_holds(world.installation, world.who("ada"))
+    assert alone.details == told
+    resellers.add_reseller(world.installation, key="south", name="South")
+    (mine,) = holds.list_holds(world.installation, world.who("ada"))
+    assert mine.details is None
+    (operators,) = holds.list_holds(world.installation, None)
+    assert operators.details == told
+
+
 # --- races ---------------------------------------------------------------------------------------------------------
 
 
