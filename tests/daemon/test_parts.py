@@ -20,6 +20,7 @@ from vipflow.daemon.web import bound
 from vipflow.operations import holds
 from vipflow.operations.daemons import known_daemons
 from vipflow.operations.installation import open_installation
+from vipflow.operations.ticks import Ticked
 
 
 class Wall:
@@ -50,7 +51,7 @@ def test_a_clock_that_was_set_is_seen_before_timers_fire_and_mails_leave(sqlite_
         heart.arrive()
         wall.shows += timedelta(hours=1)
         for name in ("delivery", "timers", "delivery"):
-            ticked = asyncio.run(ticks[name].run())  # type: ignore[arg-type]  # why: it is a coroutine
+            ticked: Ticked = asyncio.run(ticks[name].run())  # type: ignore[arg-type]  # why: it is a coroutine
             assert (name, ticked.done, ticked.next_at) == (name, 0, wall.shows + timedelta(minutes=15))
         assert [hold.kind for hold in holds.list_holds(installation, None)] == ["clock"]
         assert sqlite_place.mails() == []
