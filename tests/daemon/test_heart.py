@@ -10,6 +10,7 @@ from tests.daemon.processes import Place
 from vipflow.clock import StillClock
 from vipflow.config import load_settings
 from vipflow.daemon.beating import Heart
+from vipflow.operations import holds
 from vipflow.operations.daemons import known_daemons
 from vipflow.operations.installation import open_installation
 from vipflow.store.standing import oldest, standing
@@ -26,7 +27,8 @@ def test_who_misses_three_beats_is_stale_and_is_forgotten_after_a_month(place: P
 
     try:
         heart = Heart(installation.engine, lambda: {"beats_every": 10})
-        assert heart.arrive().last_beat is None
+        assert heart.look().last_beat is None
+        heart.arrive()
         clock.move_to(NOON + timedelta(seconds=30))
         assert states() == ["alive"]
         clock.move_to(NOON + timedelta(seconds=31))
@@ -38,7 +40,8 @@ def test_who_misses_three_beats_is_stale_and_is_forgotten_after_a_month(place: P
         assert known_daemons(installation, everybody=False) == []
         other = Heart(installation.engine, dict)
         assert other.ident != heart.ident
-        assert other.arrive().last_beat == NOON + timedelta(seconds=31)
+        assert other.look().last_beat == NOON + timedelta(seconds=31)
+        other.arrive()
         clock.move_to(NOON + timedelta(days=32))
         other.beat()
         other.forget_old()
@@ -66,8 +69,12 @@ def test_what_stands_in_the_database_is_counted(place: Place):
     try:
         with installation.database.read() as connection:
             found, ages = standing(connection), oldest(connection)
+        holds.hold_everything(installation, None, mail_only=False, reason="the kitchen is closed")
+        with installation.database.read() as connection:
+            held = oldest(connection)
     finally:
         installation.close()
     assert set(found.values()) == {0}
     assert ages["timer_due"] == NOON + timedelta(hours=1)
     assert (ages["mail_waiting"], ages["seal"]) == (None, None)
+    assert held["timer_due"] is None  # or a hold would raise an alarm

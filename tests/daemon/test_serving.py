@@ -12,6 +12,7 @@ import pytest
 
 from tests.daemon.processes import Place
 from vipflow.clock import HostClock
+from vipflow.store.database import open_database
 
 
 def in_seconds(seconds: float) -> datetime:
@@ -129,6 +130,18 @@ def test_work_that_does_not_end_is_left_and_it_ends_with_0_within_ten_seconds(sq
     assert daemon.stop() == 0
     assert monotonic() - begun < 10
     assert daemon.wait_for("work_left_in_hand")["ticks"] == ["delivery"]
+
+
+def test_asked_to_stop_while_it_waits_for_the_database_to_begin_it_ends_with_0_at_once(sqlite_place: Place):
+    database = open_database(sqlite_place.url)
+    with database.write():
+        daemon = sqlite_place.start()
+        daemon.wait_for("daemon_started")
+        begun = monotonic()
+        assert daemon.stop() == 0
+        assert monotonic() - begun < 10
+    database.dispose()
+    assert sqlite_place.serve().stop() == 0
 
 
 def test_on_sqlite_a_second_daemon_is_told_who_was_first(sqlite_place: Place):

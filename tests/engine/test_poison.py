@@ -123,8 +123,8 @@ def test_an_event_that_kills_its_process_three_times_is_quarantined_with_its_bod
 
 def test_what_somebody_who_lives_has_in_hand_is_no_crash(boxes: Boxes) -> None:
     alive = InHand(boxes.folder)
-    with alive.noted(1, ["B-1"]):
-        assert leftovers(boxes.folder) == []
+    with alive.noted(1, ["B-1"]), leftovers(boxes.folder) as left:
+        assert left == []
     assert alive.path.stat().st_size == 0
     alive.close()
     assert list(boxes.folder.iterdir()) == []
@@ -136,8 +136,26 @@ def test_notes_that_were_cut_short_are_read_as_far_as_they_go(boxes: Boxes) -> N
         kept = alive.path.read_bytes()
     alive.close()
     (boxes.folder / "in-hand-1.jsonl").write_bytes(kept + b'{"n":2,"done":true}\n{"n":3,"ten')
-    (left,) = leftovers(boxes.folder)
-    assert left.keys == [(1, "B-1")]
+    with leftovers(boxes.folder) as (left,):
+        assert left.keys == [(1, "B-1")]
+
+
+def test_of_several_that_start_at_once_one_counts_a_crash(boxes: Boxes) -> None:
+    """Else three daemons that come back together make three crashes of one."""
+    (boxes.folder).mkdir()
+    (boxes.folder / "in-hand-1.jsonl").write_text('{"n":1,"tenant":1,"keys":["B-1"]}\n')
+    with leftovers(boxes.folder) as (left,):
+        assert count_crashes(boxes.engine, boxes.folder) == {}
+    assert not left.path.exists()
+    assert count_crashes(boxes.engine, boxes.folder) == {}
+
+
+def test_what_could_not_be_counted_is_counted_the_next_time(boxes: Boxes) -> None:
+    (boxes.folder).mkdir()
+    (boxes.folder / "in-hand-1.jsonl").write_text('{"n":1,"tenant":1,"keys":["B-1"]}\n')
+    with pytest.raises(OSError, match="gone"), leftovers(boxes.folder):
+        raise OSError("the database is gone")
+    assert count_crashes(boxes.engine, boxes.folder) == {(1, "B-1"): 1}
 
 
 def _die_with(boxes: Boxes, ref: str) -> None:

@@ -132,7 +132,11 @@ def test_going_on_after_a_restored_backup_is_an_act(sealing: World) -> None:
     with pytest.raises(BadInput, match="say which backup"):
         audit.restored(sealing.installation, sealing.who("ada"), " ")
 
-    done = audit.restored(sealing.installation, sealing.who("ada"), "the disk died")
+    resellers.add_reseller(sealing.installation, key="south", name="South")
+    with pytest.raises(audit.NotAllowed):  # the seals are of both
+        audit.restored(sealing.installation, sealing.who("ada"), "the disk died")
+
+    done = audit.restored(sealing.installation, sealing.who(None), "the disk died")
 
     assert done.seals == 1
     assert done.aside is not None

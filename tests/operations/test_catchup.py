@@ -250,6 +250,33 @@ def test_a_clock_that_somebody_sets_while_the_daemon_runs_holds_mail(world: Worl
     assert kinds(world) == [("clock", None)]
 
 
+def test_who_slept_looks_up_before_anything_else_and_who_did_not_asks_nobody(world: World) -> None:
+    seconds = [0.0]
+    catching_up = catchup.CatchUp(world.installation, elapsed=lambda: seconds[0])
+    assert catching_up.look_up("me") is None  # it has not begun
+    catching_up.begin()
+    beat(world, me="me")
+    world.clock.move_to(world.clock.now() + 9 * MINUTE)
+    seconds[0] += 9 * 60
+    assert catching_up.look_up("me") is None
+    world.clock.move_to(world.clock.now() + 8 * timedelta(hours=1))
+    seconds[0] += 8 * 3600
+    began = catching_up.look_up("me")
+    assert began is not None
+    assert began.grace_until == world.clock.now() + 15 * MINUTE
+    assert catching_up.look_up("me") is None
+
+
+def test_who_slept_beside_others_who_did_not_goes_on_at_once(world: World) -> None:
+    seconds = [0.0]
+    catching_up = catchup.CatchUp(world.installation, elapsed=lambda: seconds[0])
+    catching_up.begin()
+    world.clock.move_to(world.clock.now() + 8 * timedelta(hours=1))
+    seconds[0] += 8 * 3600
+    beat(world, me="another")
+    assert catching_up.look_up("me") is None
+
+
 def test_a_database_that_was_further_once_is_a_restored_backup(world: World) -> None:
     world.invite()
     catching_up = catchup.CatchUp(world.installation)

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.operations.conftest import World
+from vipflow.case import CLOCK
 from vipflow.engine import verify
 from vipflow.engine.envelope import Verdict, read_envelope
 from vipflow.errors import BadInput, Conflict, NotFound
@@ -16,6 +17,7 @@ from vipflow.operations import customers, holds, resellers
 from vipflow.operations.ticks import tick_parked, tick_timers
 from vipflow.store import tables
 from vipflow.store.database import open_database
+from vipflow.store.holds import Scope
 
 DAY = timedelta(days=1)
 
@@ -337,6 +339,20 @@ def test_only_operators_and_admins_hold_and_only_their_own(world: World) -> None
     with pytest.raises(NotFound):
         holds.release_hold(world.installation, stranger, ident, reason="not mine")
     assert len(holds.list_holds(world.installation, world.who("ada"))) == 1
+
+
+def test_what_a_hold_of_everything_counted_is_not_told_to_one_of_several_resellers(world: World) -> None:
+    told = {"by_reseller": {"north": 1, "south": 200}}
+    row = holds.new_hold(Scope(None), "backlog", "201 mails", told, "clock", world.clock.now())
+    with world.installation.database.write() as connection:
+        holds.put_in_force(connection, row, CLOCK, world.clock.now())
+    (alone,) = holds.list_holds(world.installation, world.who("ada"))
+    assert alone.details == told
+    resellers.add_reseller(world.installation, key="south", name="South")
+    (mine,) = holds.list_holds(world.installation, world.who("ada"))
+    assert mine.details is None
+    (operators,) = holds.list_holds(world.installation, None)
+    assert operators.details == told
 
 
 # --- races ---------------------------------------------------------------------------------------------------------

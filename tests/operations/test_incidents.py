@@ -146,8 +146,8 @@ def test_a_mail_that_was_held_waits_again(world: World) -> None:
     assert outcomes(done) == ["retried"]
     assert next(row.state for row in rows(world, "messages") if row.key == mail.key) == "waiting"
     assert [(row.act, row.target) for row in acts(world)] == [
-        ("mail.retry", mail.key),
         ("incident.retry", "N-0000-0001"),
+        ("mail.retry", mail.key),
     ]
     assert outcomes(incidents.retry_incidents(world.installation, world.who("ada"), "N-0000-0001")) == [
         "closed_already"

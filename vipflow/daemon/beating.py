@@ -55,13 +55,17 @@ class Heart:
         self._engine = engine
         self._details = details
 
-    def arrive(self) -> Before:
-        """Writes down that it begins; what it found."""
+    def look(self) -> Before:
+        """What it finds, before anything of it is written down."""
+        with self._engine.database.read() as connection:
+            now = self._engine.read_now(connection)
+            return Before(now, daemons.last_beat(connection), frozenset(self._gone(connection)))
+
+    def arrive(self) -> None:
+        """Writes down that it begins."""
         with self._engine.database.write() as connection:
             now = self._engine.now(connection)
-            before = Before(now, daemons.last_beat(connection), frozenset(self._gone(connection)))
             daemons.arrive(connection, self.ident, self._host, os.getpid(), VERSION, now, self._told())
-        return before
 
     def beat(self) -> Ticked:
         """Writes down that it lives."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from time import monotonic
 
 from vipflow.clock import Clock, ContinuingClock
 from vipflow.daemon.beating import Before
@@ -29,6 +30,8 @@ log = log_of("daemon")
 
 MAILS_PATIENCE = 900.0
 """Seconds. A round of mails may wait for a slow server; a lease is shorter."""
+AT_A_STRETCH = 30.0
+"""Seconds. A tick with more to do than that ends in between, and goes on at once."""
 GATE = timedelta(seconds=5)
 """While mails wait for the timers before them, they look again so often."""
 
@@ -79,11 +82,23 @@ def parts_of(
         if not runs_fast(installation.clock):  # hours of such a story lie between two beats, and that is no silence
             _tell(catch_up.before_beat(ident))
 
+    def look_up() -> None:
+        if not runs_fast(installation.clock):
+            _tell(catch_up.look_up(ident))
+
+    def timers() -> Ticked:
+        look_up()
+        return tick_timers(installation, for_a_while(go_on))
+
+    async def mails() -> Ticked:
+        await asyncio.to_thread(look_up)
+        return await _deliver(installation, delivery, catch_up, for_a_while(go_on))
+
     ticks = (
         Tick("holds", in_thread(tick_holds, installation), wakes=("parked", "timers", "delivery")),
-        Tick("timers", in_thread(tick_timers, installation, go_on), wakes=("delivery",)),
+        Tick("timers", in_thread(timers), wakes=("delivery",)),
         Tick("parked", in_thread(tick_parked, installation), wakes=("timers", "delivery")),
-        Tick("delivery", partial(_deliver, installation, delivery, catch_up, go_on), patience=MAILS_PATIENCE),
+        Tick("delivery", mails, patience=MAILS_PATIENCE),
         Tick("seal", in_thread(tick_seal, installation), woken=False),
     )
     return Parts(ticks, transport, (begin,), before_beat, catch_up.note_progress, workshop.close)
@@ -92,6 +107,14 @@ def parts_of(
 def runs_fast(clock: Clock) -> bool:
     """Whether this is the clock of a story in which more than a second passes in one."""
     return isinstance(clock, ContinuingClock) and clock.speed > 1
+
+
+def for_a_while(go_on: Callable[[], bool], seconds: float = AT_A_STRETCH) -> Callable[[], bool]:
+    """As `go_on`, and False when so many seconds have passed: a tick with much to do is called again at once, so that
+    who does not come back is stuck.
+    """
+    ends = monotonic() + seconds
+    return lambda: go_on() and monotonic() < ends
 
 
 async def _deliver(

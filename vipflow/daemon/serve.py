@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
@@ -50,7 +51,10 @@ ANSWER = 3.0
 CLOCK_LOOK = 1.0
 COUNTED_FOR = 10.0
 """Seconds for which what was counted in the database is good enough."""
+LAST_BREATH = 0.3
+"""Seconds that threads have to end which have nothing more to do."""
 THREADS = 8
+THREAD = "vipflow-daemon"
 
 
 def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> int:
@@ -127,7 +131,7 @@ class Daemon:
     async def run(self) -> int:
         """From the first line to the last."""
         loop = asyncio.get_running_loop()
-        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vipflow")
+        pool = ThreadPoolExecutor(THREADS, thread_name_prefix=THREAD)
         loop.set_default_executor(pool)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
@@ -135,19 +139,31 @@ class Daemon:
         web.add_done_callback(self._web_ended)
         background: list[asyncio.Task[None]] = []
         try:
-            await self._begin(background)
+            await self._begin_unless_stopped(background)
             await self._stop.wait()
         finally:
             ended = await self._end(web, background)
-        if not ended:  # a thread that does not end would keep the process
+        if not await _threads_ended(pool) or not ended:  # a thread that does not end would keep the process
             _leave_now(0)
         return 0
 
     # --- from beginning to end ------------------------------------------------------------------------------------
 
+    async def _begin_unless_stopped(self, background: list[asyncio.Task[None]]) -> None:
+        """A database that does not answer must not keep who is asked to stop."""
+        beginning = asyncio.create_task(self._begin(background), name="beginning")
+        asked = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({beginning, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if beginning.done():
+            beginning.result()
+        else:
+            beginning.cancel()
+            await asyncio.wait({beginning}, timeout=LAST_WORD)
+
     async def _begin(self, background: list[asyncio.Task[None]]) -> None:
         settings = self.installation.settings
-        found = await asyncio.to_thread(self.heart.arrive)
+        found = await asyncio.to_thread(self.heart.look)
         drift = await asyncio.to_thread(self.aim.measure)
         log.info(
             "daemon_started",
@@ -162,6 +178,8 @@ class Daemon:
         )
         for step in self.parts.before:
             await step(found)
+        # Only now: whoever else begins meanwhile must see the silence too, and not us in it.
+        await asyncio.to_thread(self.heart.arrive)
         self.ticks = Ticks(self._all, self.aim.until, self.fortunes)
         self.ticks.start()
         for part, body in (("listener", self._listen), ("clock", self._watch_clock)):
@@ -320,6 +338,17 @@ class Daemon:
     @staticmethod
     def _web_fault(fault: Exception) -> None:
         log.error("request_failed", exc_info=fault)
+
+
+async def _threads_ended(pool: ThreadPoolExecutor) -> bool:
+    """Whether no thread is left that would keep the process: one may wait for a database that does not answer."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    until = monotonic() + LAST_BREATH
+    while any(thread.name.startswith(THREAD) for thread in threading.enumerate()):
+        if monotonic() > until:
+            return False
+        await asyncio.sleep(0.01)
+    return True
 
 
 def _leave_now(code: int) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -39,10 +40,13 @@ class InHand:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"in-hand-{os.getpid()}.jsonl"
-        self._file = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
+        # Named once it is locked, and like no other's: who starts beside us must not take it for a leftover, and two
+        # containers that share the folder may have the same process number.
+        self.path = folder / f"in-hand-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+        unnamed = self.path.with_suffix(".new")
+        self._file = os.open(unnamed, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(self._file, 0)
+        unnamed.rename(self.path)
         self._lock = threading.Lock()
         self._next = 0
         self._since: dict[int, tuple[float, str]] = {}
@@ -93,29 +97,34 @@ class InHand:
 
 
 class Leftover(msgspec.Struct, frozen=True):
-    """What a process that died had in hand; `path` is to be taken away once that is counted."""
+    """What a process that died had in hand."""
 
     path: Path
     keys: Sequence[Key]
 
 
-def leftovers(folder: Path) -> list[Leftover]:
-    """The files of processes that are gone, with what they had in hand."""
-    found = []
-    for path in sorted(folder.glob(_PATTERN)):
-        try:
-            file = os.open(path, os.O_RDWR)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue  # somebody lives
-        else:
-            found.append(Leftover(path, _keys(path)))
-        finally:
-            os.close(file)
-    return found
+@contextmanager
+def leftovers(folder: Path) -> Iterator[list[Leftover]]:
+    """The files of processes that are gone, with what they had in hand; taken away at the end of the block, unless it
+    raises. Within it nobody else is given them: of several that start at once one counts.
+    """
+    with ExitStack() as opened:
+        found = []
+        for path in sorted(folder.glob(_PATTERN)):
+            try:
+                file = os.open(path, os.O_RDWR)
+            except FileNotFoundError:
+                continue
+            opened.callback(os.close, file)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue  # somebody lives, or counts it
+            if os.fstat(file).st_nlink:  # else somebody has counted it meanwhile
+                found.append(Leftover(path, _keys(path)))
+        yield found
+        for each in found:
+            each.path.unlink(missing_ok=True)
 
 
 def _keys(path: Path) -> list[Key]:

@@ -34,14 +34,12 @@ def count_crashes(engine: Engine, folder: Path) -> dict[Key, int]:
     """Counts what processes that are gone left in hand in `folder`, and takes their notes away: each tenant and subject
     (or event) with how often that has happened to it. To be asked before anything is taken in hand.
     """
-    left = leftovers(folder)
-    keys = list(dict.fromkeys(key for each in left for key in each.keys))
     found: dict[Key, int] = {}
-    if keys:
-        with engine.database.write() as connection:
-            found = crashes.count_again(connection, keys, engine.now(connection))
-    for each in left:
-        each.path.unlink(missing_ok=True)
+    with leftovers(folder) as left:
+        keys = list(dict.fromkeys(key for each in left for key in each.keys))
+        if keys:
+            with engine.database.write() as connection:
+                found = crashes.count_again(connection, keys, engine.now(connection))
     return found
 
 

@@ -20,6 +20,8 @@ from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
 from vipflow.store import audit as store
 from vipflow.store.audit import Act, remember_acts
+from vipflow.store.holds import Scope
+from vipflow.store.tenants import all_tenants
 from vipflow.workflow import Reason
 
 
@@ -154,7 +156,12 @@ def restored(installation: Installation, who: Who, reason: str) -> Restored:
 
     Raises NotAllowed, BadInput without a reason, and SealFault for a key that is not the seals'.
     """
-    _check_allowed(who)
+    from vipflow.operations.holds import not_allowed_over  # they import the ticks, and those this
+
+    with installation.database.read() as connection:
+        refused = not_allowed_over(who, Scope(None), all_tenants(connection))
+    if refused is not None:
+        raise NotAllowed(refused)
     if not reason.strip():
         raise BadInput("the reason", "it is empty", "say which backup was restored, and why")
     place = seal_place(installation)

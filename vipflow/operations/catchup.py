@@ -2,11 +2,13 @@
 
 A daemon makes one `CatchUp` and asks it, in this order:
 
-1. `begin(me)` once, before its own row is in `daemons` (or with the id of that row), and before anything else.
+1. `begin(me)` once, before its own row is in `daemons` and before anything else: two that begin at the same time must
+   not take each other for a sign of life.
 2. `tick_parked`, and the events that arrive.
 3. `tick_timers`, which by itself does nothing while the grace lasts and says when that is over.
 4. `before_delivery()` before each round of delivery: nothing may leave while its gate is closed.
-5. `before_beat(me)` before each heartbeat is written: it sees a silence, or a clock that jumped, while running.
+5. `before_beat(me)` before each heartbeat is written: it sees a silence, or a clock that jumped, while running. And
+   `look_up(me)` before timers and mails: who slept, or stood still, wakes with all of that at once.
 6. `note_progress()` with each heartbeat and at the end: so that a restored backup is recognised.
 
 Transitions are always applied, with their own dates. What waits for a person is mail alone, in a hold on everything,
@@ -16,6 +18,7 @@ of the kind `backlog`, `clock` or `restored`, which `approve` lets go.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -84,6 +87,8 @@ class CatchUp:
         self._judged = False
         self._due_until: datetime | None = None
         self._seen: tuple[datetime, float] | None = None
+        self._looking = threading.RLock()
+        """What one thread finds is held before another goes on."""
 
     def begin(self, me: str | None = None) -> Began:
         """Looks at what went before: begins the grace after a silence, and holds mail where the clock or the database
@@ -93,13 +98,29 @@ class CatchUp:
 
     def before_beat(self, me: str) -> Began | None:
         """As `begin`, while running: None where nothing is remarkable. Before the heartbeat of `me` is written."""
-        jumped = self._jumped()
-        with self._installation.database.read() as connection:
-            now = self._installation.engine.read_now(connection)
-            last = store.last_beat(connection, None)
-        if jumped is None and (last is None or now - last <= self._longest(SILENCE)):
-            return None
-        return self._look(None, jumped)
+        with self._looking:
+            jumped = self._jumped()
+            with self._installation.database.read() as connection:
+                now = self._installation.engine.read_now(connection)
+                last = store.last_beat(connection, None)
+            if jumped is None and (last is None or now - last <= self._longest(SILENCE)):
+                return None
+            return self._look(None, jumped)
+
+    def look_up(self, me: str) -> Began | None:
+        """As `before_beat`, where this process cannot have seen what passed: it slept, stood still, or its clock was
+        set. From memory otherwise: None.
+        """
+        with self._looking:
+            if self._seen is None:
+                return None
+            before, since = self._seen
+            wall, elapsed = self._installation.clock.now(), self._elapsed()
+            missed = timedelta(seconds=elapsed - since)
+            astray = timedelta() if self._installation.clock.tells_a_story else wall - before - missed
+            if missed <= SILENCE and abs(astray) <= ASTRAY:
+                return None
+            return self.before_beat(me)
 
     def before_delivery(self) -> Gate:
         """Whether mails may leave: once the grace is over and everything that was due then has happened. Then a backlog
@@ -161,7 +182,9 @@ class CatchUp:
             if silence is not None and silence > self._longest(SILENCE) and wait and grace is None:
                 grace = now + wait
                 store.keep_grace(connection, grace)
-            further = _was_further(ours, store.database_id(connection), store.last_position(connection))
+            # The note first: others write on, and what they note meanwhile is no sign of a backup.
+            noted = _noted(ours, store.database_id(connection))
+            further = noted if noted is not None and noted.position > store.last_position(connection) else None
         if last is not None and shown < last - ASTRAY:
             hold("clock", f"the clock stands at {_told(shown)}, before the last heartbeat at {_told(last)}")
         elif last is not None and shown > last + self._longest(TOO_FAR):
@@ -437,17 +460,15 @@ def _note_path(installation: Installation) -> Path:
     return installation.settings.daemon.folder / "last_seen.json"
 
 
-def _was_further(installation: Installation, ident: str, position: int) -> _Note | None:
-    """What was noted here of this database where it was further than it is now. A note that cannot be read says
-    nothing.
-    """
+def _noted(installation: Installation, ident: str) -> _Note | None:
+    """What was noted here of this database. A note that cannot be read says nothing."""
     try:
         note = msgspec.json.decode(_note_path(installation).read_bytes(), type=_Note)
     except (OSError, msgspec.MsgspecError):
         note = None
     if note is None or note.database != ident:
         note = _last_seal(installation, ident)  # this machine has not seen the database yet; its seals may have
-    return note if note is not None and note.position > position else None
+    return note
 
 
 class _Seal(msgspec.Struct, frozen=True):

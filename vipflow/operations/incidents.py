@@ -267,12 +267,12 @@ def _retry_event(installation: Installation, who: Who, row: Any, reason: str | N
         if kept.verdict == "quarantined":
             # First closed, so that a second failure opens it again; until it is applied it waits, and is seen to.
             settled = _close(connection, who, row, now, "retried", reason, "")
+            if settled.outcome == "closed_already":
+                return settled
             for key in filter(None, (row.cause, row.subject)):
                 store.forgive_crashes(connection, who.tenant, key)
             waiting = (who.tenant, source, event_id, "quarantined", "parked", f"{AGAIN}{row.id}", now)
             store.PARK_AGAIN.run(connection, [waiting])
-            if settled.outcome == "closed_already":
-                return settled
     verdict, waits_for = installation.engine.retry_event(who.tenant, source, event_id)
     if kept.verdict == "parked":
         if verdict == "parked":
@@ -305,5 +305,7 @@ def _retry_mail(installation: Installation, who: Who, row: Any, reason: str | No
         if not acts:
             says = f"Its mail is {state or 'gone'} by now: it is closed."
             return _close(connection, who, row, now, "resolved", reason, says)
-        remember_acts(connection, acts, now)
-        return _close(connection, who, row, now, "retried", reason, "Its mail waits again, and leaves if still true.")
+        says = "Its mail waits again, and leaves if still true."
+        settled = _close(connection, who, row, now, "retried", reason, says)
+        remember_acts(connection, acts, now)  # last: who holds the audit waits for nobody
+        return settled

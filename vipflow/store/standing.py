@@ -6,7 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select
 
-from vipflow.store.tables import holds, incidents, messages, seals, timers
+from vipflow.store.tables import holds, incidents, messages, seals
+from vipflow.store.work import next_wake
 
 FAR = 100_000
 """Beyond this nobody counts: it is enough to know that it is much."""
@@ -28,7 +29,6 @@ _COUNTS = {
 _some_troubled = select(messages.c.state).where(_IN_TROUBLE).limit(FAR).subquery()
 _TROUBLED = select(_some_troubled.c.state, func.count().label("many")).group_by(_some_troubled.c.state)
 _OLDEST = {
-    "timer_due": select(func.min(timers.c.wake_at)).where(timers.c.wake_at.is_not(None)),
     "mail_waiting": select(func.min(messages.c.not_before)).where(messages.c.state == "waiting"),
     "incident_open": select(func.min(incidents.c.opened_at)).where(incidents.c.closed_at.is_(None)),
     "seal": select(seals.c.made_at).order_by(seals.c.number.desc()).limit(1),
@@ -44,4 +44,5 @@ def standing(connection: Connection) -> dict[str, int]:
 
 def oldest(connection: Connection) -> dict[str, datetime | None]:
     """Since when the longest waiting of each kind waits, due or not; when the last seal was made."""
-    return {name: connection.execute(statement).scalar() for name, statement in _OLDEST.items()}
+    found: dict[str, datetime | None] = {"timer_due": next_wake(connection)}  # what is held is nobody's alarm
+    return found | {name: connection.execute(statement).scalar() for name, statement in _OLDEST.items()}
