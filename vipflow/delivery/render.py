@@ -19,9 +19,9 @@ import jinja2
 from jinja2.loaders import split_template_path
 
 from vipflow.config import shipped
-from vipflow.delivery import html, typography
+from vipflow.delivery import html, shapes, typography
 from vipflow.delivery.html import Brand
-from vipflow.delivery.language import LAYOUT, ZONE, Language, Survey
+from vipflow.delivery.language import APART, LAYOUT, ZONE, Language, Survey
 from vipflow.errors import VipflowError, did_you_mean
 
 IN_DIGEST = "in_digest"
@@ -120,16 +120,13 @@ class Templates:
 
         Raises `TemplateError`, with the file and line at fault.
         """
-        said = self._said(template, language, context, zone, in_digest=False)
-        words = {
-            "content": html.safe(said.html or ""),
-            "subject": said.subject,
-            "preheader": html.preheader(said.text),
-            "language": language,
-            "brand": brand.words,
-            ZONE: zone,
-        }
-        return Rendered(said.subject, said.text, html.inlined(self._say(template, language, LAYOUT, words)) + "\n")
+        apart: list[str] = []
+        said = self._said(template, language, {**context, APART: apart}, zone, in_digest=False)
+        page = shapes.filled(self._in_layout(template, language, said, zone, brand, apart), apart)
+        if page is None:
+            said = self._said(template, language, context, zone, in_digest=False)
+            page = html.inlined(self._in_layout(template, language, said, zone, brand))
+        return Rendered(said.subject, said.text, page + "\n")
 
     def render_item(self, template: str, language: str, context: Mapping[str, Any], zone: tzinfo) -> Rendered:
         """The same mail as an item of a digest: without greeting and closing, its HTML a fragment without a layout."""
@@ -182,6 +179,26 @@ class Templates:
         else:
             fragment = html.from_text(body)
         return Rendered(subject, typography.flow(body), fragment)
+
+    def _in_layout(
+        self,
+        template: str,
+        language: str,
+        said: Rendered,
+        zone: tzinfo,
+        brand: Brand,
+        apart: list[str] | None = None,
+    ) -> str:
+        words = {
+            "content": html.safe(said.html or ""),
+            "subject": said.subject,
+            "preheader": html.preheader(said.text),
+            "language": language,
+            "brand": brand.words,
+            ZONE: zone,
+            APART: apart,
+        }
+        return self._say(template, language, LAYOUT, words)
 
     def _say(self, template: str, language: str, part: str, words: Mapping[str, Any]) -> str:
         self.facts(template, language, part)
