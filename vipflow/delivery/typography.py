@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, tzinfo
+from functools import lru_cache
 from typing import Any
 
 from babel import Locale
@@ -175,7 +176,7 @@ def flow(text: str, width: int = WIDTH) -> str:
 
     def close() -> None:
         if paragraph:
-            _fill(" ".join(paragraph), "", "", width, out)
+            out.extend(_filled(" ".join(paragraph), "", "", width))
             paragraph.clear()
 
     for line in text.split("\n"):
@@ -187,7 +188,7 @@ def flow(text: str, width: int = WIDTH) -> str:
         elif line[0] == " ":
             close()
             indent = line[: len(line) - len(line.lstrip(" "))]
-            _fill(bare, indent, indent + "  ", width, out)
+            out.extend(_filled(bare, indent, indent + "  ", width))
         else:
             paragraph.append(bare)
             if line.endswith("  "):
@@ -210,10 +211,12 @@ def one_line(text: str) -> str:
     return re.sub(r"[ \t\x00-\x1f\x7f\x80-\x9f\u2028\u2029]+", " ", text).strip(" ")
 
 
-def _fill(text: str, indent: str, hanging: str, width: int, out: list[str]) -> None:
+@lru_cache(maxsize=4096)
+def _filled(text: str, indent: str, hanging: str, width: int) -> tuple[str, ...]:
+    """The lines of a paragraph. Most paragraphs of a mail are those of its template."""
     if len(indent) + len(text) <= width and "  " not in text:
-        out.append(indent + text)
-        return
+        return (indent + text,)
+    out: list[str] = []
     line = indent
     started = False
     for word in _BREAK.split(text):
@@ -222,4 +225,4 @@ def _fill(text: str, indent: str, hanging: str, width: int, out: list[str]) -> N
             line, started = hanging, False
         line = f"{line} {word}" if started else line + word
         started = True
-    out.append(line)
+    return (*out, line)
