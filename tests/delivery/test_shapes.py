@@ -40,9 +40,9 @@ ANY = st.one_of(
 
 
 def whole(render: Callable[[], Any]) -> Any:
-    """What is rendered when there are no shapes."""
+    """What is rendered where nothing may stand apart."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shapes, "filled", lambda page, apart: None)
+        patch.setattr(shapes, "may_stand_apart", lambda value: False)
         return outcome(render)
 
 
@@ -103,13 +103,12 @@ def test_a_digest_is_the_same():
 
 
 def test_mails_that_differ_in_their_facts_alone_share_a_shape():
-    shapes._shape.cache_clear()
+    templates = Templates([FOLDER])
     for name in ("Ann", "Zoë <&>", "שלום"):
         facts = samples.FACTS["invitation"]
-        TEMPLATES.render(
-            "invitation", "fr", {**facts, "person": {**facts["person"], "name": name}}, PARIS, samples.BRAND
-        )
-    assert shapes._shape.cache_info().currsize == 1
+        facts = {**facts, "person": {**facts["person"], "name": name}}
+        templates.render("invitation", "fr", facts, PARIS, samples.BRAND)
+    assert templates._shapes.cache_info()[:2] == (2, 1), "two found, one made"
 
 
 ODD = [
@@ -155,18 +154,32 @@ def test_a_resellers_own_page_is_the_same_however_odd(tmp_path: Path, page: str)
         'a[href^="https:"] { color: red } p[title] { color: blue }',
         ".{{ subject }} { color: red }",
         "{% if subject == 'one' %}p { color: green }{% endif %} a { color: {{ brand.colour }} }",
+        "{% if preheader %}p { color: green }{% endif %}",
+        "",
     ],
 )
-def test_a_layout_that_asks_what_stands_in_tags_is_obeyed(tmp_path: Path, sheet: str):
+@pytest.mark.parametrize(
+    "title",
+    [
+        "{{ subject }}",
+        "",
+        "{{ subject }}{{ subject }}",
+        "{{ subject if brand.name == 'x' else '\ue002' }}",
+        "{{ content | length }}",
+        "\ue001\ue002\ue003",
+        "{{ preheader }}",
+    ],
+)
+def test_a_layout_of_its_own_is_obeyed_whatever_it_asks(tmp_path: Path, sheet: str, title: str):
     folder = tmp_path / "note" / "en"
     folder.mkdir(parents=True)
     page = '<p title="{{ x }}" class="one">a</p><a href="{{ x }}">{{ x }}</a>'
     for part, content in (("subject.txt", "{{ x }}"), ("body.txt", "b"), ("body.html", page)):
         (folder / part).write_text(content, encoding="utf-8")
-    layout = f"<html><head><style>{sheet}</style><title>{{{{ subject }}}}</title></head><body>{{{{ content }}}}"
-    (tmp_path / "layout.html").write_text(f"{layout}{{{{ content }}}}</body></html>", encoding="utf-8")
+    layout = f"<html><head><style>{sheet}</style><title>{title}</title></head><body>{{{{ content }}}}"
+    (tmp_path / "layout.html").write_text(f"{layout}</body></html>", encoding="utf-8")
     templates = Templates([tmp_path])
-    for x in ("one", "https://a.example", "http://a.example", "two"):
+    for x in ("", "\ue003", "one", "https://a.example", "http://a.example", "two"):
 
         def render(x: str = x) -> Rendered:
             return templates.render("note", "en", {"x": x}, PARIS, samples.BRAND)

@@ -8,7 +8,7 @@ data. What is not on the list is refused while loading, with file and line, befo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from functools import partial
 from typing import Any
 
@@ -90,6 +90,10 @@ class Language(ImmutableSandboxedEnvironment):
         tree = self.parse(source, name, filename) if isinstance(source, str) else source
         _allow(tree, name, filename, html=self.html)
         return super().compile(tree, name, filename, *args, **options)
+
+    def asks_what_is_in(self, name: str, facts: Set[str]) -> bool:
+        """Whether a file, or what it includes, does more with one of these facts than to write it as it is."""
+        return not facts.isdisjoint(Survey(self).asked_but_not_written(name))
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
@@ -266,6 +270,19 @@ class Survey:
             problem = "could write too much: loops inside loops, or too many includes"
             raise jinja2.TemplateSyntaxError(problem, 1, name, self.files[name])
         return frozenset(self._asked(self.trees[name], frozenset()))
+
+    def asked_but_not_written(self, name: str) -> frozenset[str]:
+        """The facts that a file asks for otherwise than to write them as they are."""
+        return frozenset(self._looked_at(self._tree(name)))
+
+    def _looked_at(self, node: nodes.Node) -> Iterator[str]:
+        if isinstance(node, nodes.Name):
+            yield node.name
+        elif isinstance(node, nodes.Include):
+            yield from self._looked_at(self._tree(node.template.value))  # type: ignore[attr-defined]
+        elif not (isinstance(node, nodes.Filter) and node.name == APART and isinstance(node.node, nodes.Name)):
+            for child in node.iter_child_nodes():
+                yield from self._looked_at(child)
 
     def _tree(self, name: str) -> nodes.Template:
         if name not in self.trees:

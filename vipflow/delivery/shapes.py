@@ -9,20 +9,23 @@ certain there is no shape, and the page is made whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from vipflow.delivery.html import inlined
 
 KEPT = 256
-"""Shapes, some 50 kB each."""
+"""Shapes, some 30 kB each."""
 ATTRIBUTES = frozenset({"alt", "href", "title"})
-"""A fact in one of these makes no difference to styles: no rule may ask for them (see `_shape`)."""
+"""A fact in one of these makes no difference to styles: no rule may ask for them (see `shape_of`)."""
 
-_FIRST, _MOST = 0xE000, 6400
-_MARKS = tuple(Markup(chr(_FIRST + index)) for index in range(_MOST))  # noqa: S704 # one character each
+MOST = 6000
+"""Facts of a page that may stand apart."""
+
+_FIRST = 0xE000
+_MARKS = tuple(Markup(chr(_FIRST + index)) for index in range(MOST + 2))  # noqa: S704 # one character each
 _MARK = re.compile("([\ue000-\uf8ff])")
 # A blank in front may stand where text may not; control characters are changed when HTML is read; marks are ours.
 _APART = re.compile("[^\\s\x00-\x1f\x7f-\x9f\ud800-\uf8ff][^\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\uf8ff]*")
@@ -31,48 +34,56 @@ _READ_OTHERWISE = re.compile(r"<(?:frameset|listing|math|noembed|noframes|noscri
 _TAGS = re.compile(r"<!--.*?-->|<style\b.*?</style>|<[A-Za-z/!](?:[^\"<>]|\"[^\"]*\")*>", re.DOTALL)
 _ATTRIBUTE = re.compile(r" ([^\s\"=<>/]+)=\"([^\"]*)\"")
 
-Place = tuple[int, int, bool]
+
+@dataclass(frozen=True)
+class Shape:
+    """An inlined page in pieces. `places`: which of them are marks, of which fact, and whether it stands in quotes."""
+
+    pieces: tuple[str, ...]
+    places: tuple[tuple[int, int, bool], ...]
+
+    def filled(self, facts: Sequence[str]) -> str:
+        """The page with its facts in their places."""
+        said = list(self.pieces)
+        for at, index, quoted in self.places:
+            said[at] = _in_quotes(facts[index]) if quoted else _in_text(facts[index])
+        return "".join(said)
+
+
+def may_stand_apart(value: str) -> bool:
+    """Whether a page is the same around it as around any other such value."""
+    return _APART.fullmatch(value) is not None
 
 
 def set_apart(value: str, apart: list[str]) -> str:
     """The mark that stands for a fact, which `apart` gains; where it cannot stand apart, the fact itself."""
-    if len(apart) == _MOST or not _APART.fullmatch(value):
+    if len(apart) >= MOST or not may_stand_apart(value):
         return value
     apart.append(value)
     return _MARKS[len(apart) - 1]
 
 
-def filled(page: str, apart: Sequence[str]) -> str | None:
-    """A page of marks with its styles in its tags and its facts in their places. None where it has to be made whole."""
-    shape = _shape(page, len(apart))
-    if shape is None:
-        return None
-    pieces, places = shape
-    said = list(pieces)
-    for at, index, quoted in places:
-        said[at] = _in_quotes(apart[index]) if quoted else _in_text(apart[index])
-    return "".join(said)
+def mark(index: int) -> Markup:
+    """What stands for the fact of that index."""
+    return _MARKS[index]
 
 
-@lru_cache(maxsize=KEPT)
-def _shape(page: str, count: int) -> tuple[tuple[str, ...], tuple[Place, ...]] | None:
-    """The inlined page in pieces, and which of them are marks: where each stands, of which fact, and whether in quotes.
-    None where a fact could make a difference to anything but itself.
+def shape_of(page: str, indices: Iterable[int]) -> Shape | None:
+    """The shape of a page that holds the marks of these facts. None where one of them could make a difference to
+    anything but itself, or where it cannot be told.
     """
-    wanted = [str(mark) for mark in _MARKS[:count]]
+    wanted = [str(_MARKS[index]) for index in indices]
     if sorted(_MARK.findall(page)) != wanted:  # facts or templates hold such characters themselves
         return None
     if any("[" in sheet for sheet in _SHEET.findall(page)) or _READ_OTHERWISE.search(page):
         return None
     whole = inlined(page)
     quoted = _quoted(whole)
-    if quoted is None:
-        return None
-    pieces = _MARK.split(whole)
-    if sorted(set(pieces[1::2])) != wanted:
+    pieces = tuple(_MARK.split(whole))
+    if quoted is None or sorted(set(pieces[1::2])) != wanted:
         return None
     places = tuple((at, ord(pieces[at]) - _FIRST, pieces[at] in quoted) for at in range(1, len(pieces), 2))
-    return tuple(pieces), places
+    return Shape(pieces, places)
 
 
 def _quoted(page: str) -> set[str] | None:

@@ -163,6 +163,7 @@ def _has_no_break_space(text: str) -> bool:
 _BREAK = re.compile(r"(?<!\b\d)(?<!\b\d\d)(?<!\b1er) +(?!\d{4}\b)")
 _GLUE = re.compile(r"(?<=\b\d) +|(?<=\b\d\d) +|(?<=\b1er) +| +(?=\d{4}\b)")
 _BLANKS = " \t\r"
+_BLANK_LINES = re.compile(r"\n(?:[ \t\r]*\n)+")
 
 
 def flow(text: str, width: int = WIDTH) -> str:
@@ -171,30 +172,35 @@ def flow(text: str, width: int = WIDTH) -> str:
     An indented line stands alone (a longer one continues under itself), two spaces at a line's end keep its break,
     blank lines never pile up. Words longer than the line, such as addresses of web pages, are never broken.
     """
+    blocks = [_block(each, width) for each in _BLANK_LINES.split(text)]
+    return "\n\n".join(each for each in blocks if each).strip("\n") + "\n"
+
+
+@lru_cache(maxsize=2048)
+def _block(text: str, width: int) -> str:
+    """The lines between two blank ones. Most blocks of a mail are those of its template."""
     out: list[str] = []
     paragraph: list[str] = []
 
     def close() -> None:
         if paragraph:
-            out.extend(_filled(" ".join(paragraph), "", "", width))
+            _fill(" ".join(paragraph), "", "", width, out)
             paragraph.clear()
 
     for line in text.split("\n"):
         bare = line.strip(_BLANKS)
         if not bare:
             close()
-            if out and out[-1]:
-                out.append("")
         elif line[0] == " ":
             close()
             indent = line[: len(line) - len(line.lstrip(" "))]
-            out.extend(_filled(bare, indent, indent + "  ", width))
+            _fill(bare, indent, indent + "  ", width, out)
         else:
             paragraph.append(bare)
             if line.endswith("  "):
                 close()
     close()
-    return "\n".join(out).strip("\n") + "\n"
+    return "\n".join(out)
 
 
 def glued(text: str) -> str:
@@ -211,12 +217,10 @@ def one_line(text: str) -> str:
     return re.sub(r"[ \t\x00-\x1f\x7f\x80-\x9f\u2028\u2029]+", " ", text).strip(" ")
 
 
-@lru_cache(maxsize=4096)
-def _filled(text: str, indent: str, hanging: str, width: int) -> tuple[str, ...]:
-    """The lines of a paragraph. Most paragraphs of a mail are those of its template."""
+def _fill(text: str, indent: str, hanging: str, width: int, out: list[str]) -> None:
     if len(indent) + len(text) <= width and "  " not in text:
-        return (indent + text,)
-    out: list[str] = []
+        out.append(indent + text)
+        return
     line = indent
     started = False
     for word in _BREAK.split(text):
@@ -225,4 +229,4 @@ def _filled(text: str, indent: str, hanging: str, width: int) -> tuple[str, ...]
             line, started = hanging, False
         line = f"{line} {word}" if started else line + word
         started = True
-    return (*out, line)
+    out.append(line)
