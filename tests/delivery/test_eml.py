@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import quopri
 import random
 from datetime import UTC, datetime, timedelta, timezone
 from email import message_from_bytes, policy
@@ -9,6 +10,8 @@ from email.header import decode_header, make_header
 from email.utils import getaddresses
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vipflow.delivery.eml import MESSAGE_HEADER, Address, MailError, build_mail, message_id
 from vipflow.delivery.render import Rendered
@@ -233,3 +236,11 @@ def test_a_message_id_is_the_same_for_one_message_and_no_other():
     assert one.startswith("<")
     assert one.endswith("@mail.example.com>")
     assert len(one) <= 78
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(st.text(), st.text("a é=.\t \r\n\u00a0\ud800", max_size=200)))
+def test_a_part_is_what_quoted_printable_makes_of_the_whole_of_it(text: str):
+    body = built(Rendered("x", text)).partition(b"\r\n\r\n")[2]
+    plain = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
+    assert body == quopri.encodestring(plain).replace(b"\n", b"\r\n")

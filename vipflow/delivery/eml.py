@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import quopri
 import re
+from binascii import b2a_qp
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -145,8 +145,13 @@ def _part(kind: str, content: str) -> bytes:
     """A part with its headers. What mail programs show best stands last (RFC 2046, 5.1.4)."""
     head = f'Content-Type: text/{kind}; charset="utf-8"{_EOL}Content-Transfer-Encoding: quoted-printable{_EOL * 2}'
     plain = content.replace("\r\n", "\n").replace("\r", "\n")
-    body = quopri.encodestring(plain.encode("utf-8", "replace")).replace(b"\n", _EOL.encode())
-    return head.encode() + body
+    return head.encode() + b"\r\n".join(map(_quoted_printable, plain.split("\n")))
+
+
+@lru_cache(maxsize=4096)
+def _quoted_printable(line: str) -> bytes:
+    """A line in quoted-printable, soft breaks and all. Most lines of a mail are those of its template and layout."""
+    return b2a_qp(line.encode("utf-8", "replace")).replace(b"\n", b"\r\n")
 
 
 def message_id(tenant_key: str, message_key: str, domain: str) -> str:
@@ -225,21 +230,23 @@ def _quoted(name: str) -> str:
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+@lru_cache(maxsize=1024)
 def _encoded(text: str, header: str = "Reply-To") -> str:
     """Text as encoded words (RFC 2047), each of at most 75 characters and of whole characters, folded between words."""
-    in_base64 = sum(len(_q(each)) for each in text) > len(text.encode()) * 4 / 3
+    written = [_q(each) for each in text]
+    in_base64 = sum(map(len, written)) > len(text.encode()) * 4 / 3
     words: list[str] = []
     piece, size, room = "", 0, _WORD - len(header) - 2
-    for character in text:
-        length = len(character.encode()) if in_base64 else len(_q(character))
+    for character, as_q in zip(text, written, strict=True):
+        length = len(character.encode()) if in_base64 else len(as_q)
         if piece and (4 * ((size + length + 2) // 3) if in_base64 else size + length) > room:
             words.append(piece)
             piece, size, room = "", 0, _WORD
-        piece, size = piece + character, size + length
+        piece, size = piece + (character if in_base64 else as_q), size + length
     words.append(piece)
     if in_base64:
         return f"{_EOL} ".join(f"=?utf-8?b?{base64.b64encode(word.encode()).decode()}?=" for word in words)
-    return f"{_EOL} ".join(f"=?utf-8?q?{''.join(map(_q, word))}?=" for word in words)
+    return f"{_EOL} ".join(f"=?utf-8?q?{word}?=" for word in words)
 
 
 @lru_cache(maxsize=4096)

@@ -68,9 +68,11 @@ def preheader(text: str) -> str:
     >>> preheader("Hello Camille,\\n\\nOn 1 April Adobe declined\\nthe return.\\n")
     'On 1 April Adobe declined the return.'
     """
-    paragraphs = [" ".join(each.split()) for each in re.split(r"\n[ \t]*\n", text.strip())]
-    told = [each for each in paragraphs if not (each.endswith(",") and len(each) < 80)] or paragraphs
-    first = told[0]
+    paragraphs = re.split(r"\n[ \t]*\n", text.strip())
+    said = (" ".join(each.split()) for each in paragraphs)
+    first = next(
+        (each for each in said if not (each.endswith(",") and len(each) < 80)), " ".join(paragraphs[0].split())
+    )
     if len(first) <= _PREHEADER:
         return first
     return first[:_PREHEADER].rsplit(" ", 1)[0].rstrip(" ,;:") + "…"

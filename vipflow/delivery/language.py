@@ -8,7 +8,7 @@ data. What is not on the list is refused while loading, with file and line, befo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from markupsafe import Markup
 
 from vipflow.delivery import typography
 from vipflow.delivery.markup import Markings, MarkupProblem
+from vipflow.delivery.shapes import set_apart
 from vipflow.errors import did_you_mean
 
 FILTERS = ("day", "licences", "length", "lines", "listing", "moment", "month", "number")
@@ -35,6 +36,8 @@ MOST_SOURCE = 100_000
 LAYOUT = "layout.html"
 """What every HTML mail stands in; the one file that holds a style sheet."""
 ZONE = "zone of the reseller"  # no template can spell a name with spaces
+APART = "facts set apart"
+"""A list, where what is rendered is a page of marks (see `shapes`); and the filter that sets a fact apart."""
 
 
 _ALLOWED = {
@@ -87,6 +90,18 @@ class Language(ImmutableSandboxedEnvironment):
         tree = self.parse(source, name, filename) if isinstance(source, str) else source
         _allow(tree, name, filename, html=self.html)
         return super().compile(tree, name, filename, *args, **options)
+
+    def asks_what_is_in(self, name: str, facts: Set[str]) -> bool:
+        """Whether a file, or what it includes, does more with one of these facts than to write it as it is."""
+        return not facts.isdisjoint(Survey(self).asked_but_not_written(name))
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = super()._parse(source, name, filename)
+        if self.html:
+            for output in tree.find_all(nodes.Output):
+                output.nodes = list(_with_facts_apart(output.nodes))
+            tree.set_environment(self)
+        return tree
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, dict):
@@ -142,6 +157,8 @@ class _Typing(Extension):
                 line = token.lineno
                 if token.type == "variable_begin":
                     markings.fact()
+                    if markings.may_stand_apart:
+                        yield Token(line, "data", _APART_HERE)
                 data = token.type == "data"
                 yield Token(line, token.type, markings.feed(token.value, setting)) if data else token
                 line += token.value.count("\n") if data else 0
@@ -153,6 +170,25 @@ class _Typing(Extension):
 
 def _as_typed(text: str) -> str:
     return text
+
+
+class _ApartHere(str):
+    """Stands before a fact that may stand apart, from the lexer to the parser."""
+
+
+_APART_HERE = _ApartHere(" ")
+
+
+def _with_facts_apart(children: list[nodes.Expr]) -> Iterator[nodes.Expr]:
+    apart = False
+    for child in children:
+        if isinstance(child, nodes.TemplateData) and isinstance(child.data, _ApartHere):
+            apart = True
+        elif apart:
+            yield nodes.Filter(child, APART, [], [], None, None, lineno=child.lineno)
+            apart = False
+        else:
+            yield child
 
 
 _TAG = re.compile(r"\{[%#].*?[%#]\}")
@@ -176,7 +212,7 @@ def _allow(tree: nodes.Template, name: str | None, filename: str | None, *, html
         kind = type(node)
         if kind not in _ALLOWED:
             raise refuse(node, _INSTEAD.get(kind, f"{kind.__name__} is not part of the templates' language"))
-        if isinstance(node, nodes.Filter):
+        if isinstance(node, nodes.Filter) and node.name != APART:
             if node.name not in FILTERS:
                 raise refuse(
                     node,
@@ -235,6 +271,19 @@ class Survey:
             raise jinja2.TemplateSyntaxError(problem, 1, name, self.files[name])
         return frozenset(self._asked(self.trees[name], frozenset()))
 
+    def asked_but_not_written(self, name: str) -> frozenset[str]:
+        """The facts that a file asks for otherwise than to write them as they are."""
+        return frozenset(self._looked_at(self._tree(name)))
+
+    def _looked_at(self, node: nodes.Node) -> Iterator[str]:
+        if isinstance(node, nodes.Name):
+            yield node.name
+        elif isinstance(node, nodes.Include):
+            yield from self._looked_at(self._tree(node.template.value))  # type: ignore[attr-defined]
+        elif not (isinstance(node, nodes.Filter) and node.name == APART and isinstance(node.node, nodes.Name)):
+            for child in node.iter_child_nodes():
+                yield from self._looked_at(child)
+
     def _tree(self, name: str) -> nodes.Template:
         if name not in self.trees:
             source, self.files[name], _ = self.environment.reads.get_source(self.environment, name)
@@ -258,6 +307,8 @@ class Survey:
             return len(node.data)
         if isinstance(node, nodes.Include):
             return self._size_of_file(node.template.value)  # type: ignore[attr-defined]
+        if isinstance(node, nodes.Filter) and node.name == APART and node.node is not None:
+            return self._size(node.node)
         inside = 1 + sum(map(self._size, node.iter_child_nodes()))
         return inside * MOST_LINES if isinstance(node, nodes.For) else inside
 
@@ -325,7 +376,18 @@ def _html_filters(language: str) -> dict[str, Callable[..., Any]]:
         return lambda value: typography.glued(say(value))
 
     names = ("day", "licences", "listing", "month")
-    return {**filters, **{name: glued(filters[name]) for name in names}, "moment": glued_moment, "lines": lines}
+    said = {name: glued(filters[name]) for name in names}
+    return {**filters, **said, "moment": glued_moment, "lines": lines, APART: _apart}
+
+
+@jinja2.pass_context
+def _apart(context: Context, value: Any) -> Any:
+    """A fact, or the mark that stands for it."""
+    value = _printable_in_html(value)
+    apart = context.get(APART)
+    if apart is None or type(value) is Markup or isinstance(value, Undefined):
+        return value
+    return set_apart(str(value), apart)
 
 
 def _is_none(value: Any) -> bool:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
+from vipflow.delivery.shapes import ATTRIBUTES
+
 Place = Literal["text", "tag", "quotes", "comment", "style"]
 
 NEVER = frozenset({"script", "link", "base", "iframe", "frame", "object", "embed", "form", "input", "svg", "noscript"})
@@ -18,6 +20,7 @@ LAYOUT_ONLY = frozenset({"html", "head", "body", "style", "meta", "title"})
 _TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)|<!(?!--)")
 _OPENS = re.compile(r"<(?=[A-Za-z/!])")
 _TURNS = re.compile("[\"'>]")
+_NAMED = re.compile(r"(?:^|\s)([A-Za-z-]+)\s*=\s*[\"']$")
 _HANDLER = re.compile(r"\son[a-z]+\s*=", re.IGNORECASE)
 
 
@@ -39,6 +42,12 @@ class Markings:
         self.forbidden = NEVER if layout else NEVER | LAYOUT_ONLY
         self._name = ""
         self._quote = ""
+        self._attribute = ""
+
+    @property
+    def may_stand_apart(self) -> bool:
+        """Whether a fact that stands here makes a difference to nothing but itself (see `shapes`)."""
+        return self.place == "text" or (self.place == "quotes" and self._attribute in ATTRIBUTES)
 
     def feed(self, data: str, setting: Callable[[str], str]) -> str:
         """The piece again, with `setting` applied to what stands between tags. Raises MarkupProblem."""
@@ -98,6 +107,8 @@ class Markings:
             self.place = "style" if self._name == "style" else "text"
         elif found is not None:
             self.place, self._quote = "quotes", found[0]
+            named = _NAMED.search(data, at, upto)
+            self._attribute = named[1].lower() if named else ""
         return upto
 
     def _until(self, data: str, at: int, out: list[str]) -> int:

@@ -1,5 +1,5 @@
 """Delivery: what is written down leaves. A round takes messages in hand, has their bytes made and kept, sends them, and
-puts them down.
+puts them down. Where one round follows the other, the next is made ready while one is sent.
 
 Taking and putting down are transactions of their own, so a mail may leave twice if the process dies in between, but
 never silently not at all. The bytes are kept before they first leave: every copy is the same. Whoever lost its lease
@@ -9,9 +9,10 @@ meanwhile changes nothing.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import getaddresses, parsedate_to_datetime
@@ -40,7 +41,10 @@ Answer = TypeVar("Answer")
 
 MARGIN = timedelta(seconds=30)
 """So long before its lease is over a hand begins no other mail."""
+AHEAD = 5.0
+"""Seconds that a round may have been ready when its turn comes: then it is still true "just before"."""
 NOT_TRIED = Outcome("not_tried", "connect", "delivery was stopped")
+PUT_BACK = Outcome("not_tried", "connect")
 
 
 class DeliveryReport(msgspec.Struct, frozen=True):
@@ -103,6 +107,14 @@ class Taken:
         return [mail.parcel for mail in self.ready if mail.parcel is not None]
 
 
+@dataclass(frozen=True)
+class _Ahead:
+    """A round that is being made ready, and when it was begun."""
+
+    making: asyncio.Future[Taken]
+    begun: float
+
+
 class Delivery:
     """Sends what waits in the outbox of an engine's database. One round at a time.
 
@@ -131,8 +143,30 @@ class Delivery:
         self.workshop = workshop if workshop is not None else Workshop(templates, workers=0)
         self.told_refused = told_refused
         self.refused_writes = 0
+        self._counting = threading.Lock()
         self._claiming = Claiming(engine, daemon, self.rules)
         self._careful = False
+        self._looks_ahead = False
+        self._quick = True
+        """Whether the last round was sent so fast that what was made ready meanwhile is fresh."""
+        self._ahead: _Ahead | None = None
+
+    @asynccontextmanager
+    async def looking_ahead(self) -> AsyncIterator[None]:
+        """While this lasts a full round has the next one made ready while it is sent: never more than one. What was
+        made ready and has not begun to leave is put back at the end.
+        """
+        self._looks_ahead = True
+        try:
+            yield
+        finally:
+            self._looks_ahead = False
+            await _Stopped().to_the_end(self._put_back())
+
+    @property
+    def has_more_in_hand(self) -> bool:
+        """Whether a round was made ready ahead."""
+        return self._ahead is not None
 
     async def deliver(self, *, most: int = 200) -> DeliveryReport:
         """One round: at most `most` messages that may leave now, with the ladders and digests they belong to.
@@ -142,11 +176,17 @@ class Delivery:
         afterwards one mail goes ahead. Cancelled, it begins no further mail and still marks what became of the others.
         """
         now = self.engine.clock.now()
+        stopped = _Stopped()
         if paused := self.transport.paused(now):
             self._careful = True
-            return DeliveryReport(paused_until=paused.until)
-        stopped = _Stopped()
-        taken = await stopped.to_the_end(asyncio.to_thread(self.take, most))
+            back = await stopped.to_the_end(self._put_back())
+            if stopped:
+                raise asyncio.CancelledError
+            return msgspec.structs.replace(back, paused_until=paused.until)
+        taken = await stopped.to_the_end(self._next(most))
+        if not stopped:
+            self._look_ahead(taken, most)
+        begun = time.monotonic()
         outcomes: Sequence[Outcome] = [NOT_TRIED] * len(taken.ready)
         fault: Exception | None = None
         if taken.ready and not stopped:
@@ -157,6 +197,7 @@ class Delivery:
             except Exception as wrong:  # a transport that breaks its word: nobody knows what left
                 fault = wrong
                 outcomes = [Outcome("uncertain", "content", told(wrong))] * len(taken.ready)
+        self._quick = time.monotonic() - begun < AHEAD
         report = await stopped.to_the_end(asyncio.to_thread(self.put_down, taken, outcomes))
         self._careful = self.transport.paused(self.engine.clock.now()) is not None
         if fault is not None:
@@ -175,6 +216,36 @@ class Delivery:
         """When the next message may leave; None when none waits."""
         with self.engine.database.read() as connection:
             return outgoing.next_leaving(connection)
+
+    # --- looking ahead --------------------------------------------------------------------------------------------
+
+    def _look_ahead(self, taken: Taken, most: int) -> None:
+        """Begins to make the next round ready, where there is likely to be one."""
+        if self._looks_ahead and self._quick and not self._careful and len(taken.claims.leaving) >= most:
+            making = asyncio.ensure_future(asyncio.to_thread(self.take, most))
+            self._ahead = _Ahead(making, time.monotonic())
+
+    async def _next(self, most: int) -> Taken:
+        """The next round: the one made ready, where that is fresh; else a new one."""
+        ahead = self._ahead
+        if ahead is not None and not self._careful and time.monotonic() - ahead.begun < AHEAD:
+            self._ahead = None
+            return await ahead.making
+        back = await self._put_back()
+        taken = await asyncio.to_thread(self.take, most)
+        taken.claims.add(Claims([], back.superseded, back.held, back.postponed))
+        return taken
+
+    async def _put_back(self) -> DeliveryReport:
+        """Puts back what was made ready ahead: it waits as before."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return DeliveryReport()
+        try:
+            taken = await ahead.making
+        except VipflowError:  # it has left nothing in hand; the next round meets the same, and tells
+            return DeliveryReport()
+        return await asyncio.to_thread(self.put_down, taken, [PUT_BACK] * len(taken.ready))
 
     # --- taking in hand -------------------------------------------------------------------------------------------
 
@@ -397,7 +468,8 @@ class Delivery:
 
     def _note_refused(self, count: int) -> None:
         if count:
-            self.refused_writes += count
+            with self._counting:  # one round may be put down while the next is made ready
+                self.refused_writes += count
             self.told_refused(count)
 
     def _in_hand(self, claimed: Claimed) -> tuple[Any, ...]:

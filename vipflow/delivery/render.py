@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ import jinja2
 from jinja2.loaders import split_template_path
 
 from vipflow.config import shipped
-from vipflow.delivery import html, typography
+from vipflow.delivery import html, shapes, typography
 from vipflow.delivery.html import Brand
-from vipflow.delivery.language import LAYOUT, ZONE, Language, Survey
+from vipflow.delivery.language import APART, LAYOUT, ZONE, Language, Survey
+from vipflow.delivery.shapes import KEPT, Shape
 from vipflow.errors import VipflowError, did_you_mean
 
 IN_DIGEST = "in_digest"
@@ -101,6 +103,7 @@ class Templates:
         self._known: dict[tuple[str, str], frozenset[str]] = {}
         self._bodies: dict[tuple[str, str], bool] = {}
         self._of: dict[str, Templates] = {}
+        self._shapes = lru_cache(maxsize=KEPT)(self._shape_of)
 
     def of(self, tenant_key: str) -> Templates:
         """The templates as this reseller has them: its own folder over the others, where it has one."""
@@ -120,16 +123,17 @@ class Templates:
 
         Raises `TemplateError`, with the file and line at fault.
         """
-        said = self._said(template, language, context, zone, in_digest=False)
-        words = {
-            "content": html.safe(said.html or ""),
-            "subject": said.subject,
-            "preheader": html.preheader(said.text),
-            "language": language,
-            "brand": brand.words,
-            ZONE: zone,
-        }
-        return Rendered(said.subject, said.text, html.inlined(self._say(template, language, LAYOUT, words)) + "\n")
+        apart: list[str] = []
+        said = self._said(template, language, {**context, APART: apart}, zone, in_digest=False)
+        preheader = html.preheader(said.text)
+        page = None
+        if shapes.may_stand_apart(said.subject) and shapes.may_stand_apart(preheader):
+            shape = self._shapes(language, said.html or "", len(apart), zone, brand)
+            page = shape.filled([*apart, said.subject, preheader]) if shape is not None else None
+        if page is None:  # once more, with every fact in its place
+            said = self._said(template, language, context, zone, in_digest=False)
+            page = html.inlined(self._in_layout(language, said.html or "", said.subject, preheader, zone, brand))
+        return Rendered(said.subject, said.text, page + "\n")
 
     def render_item(self, template: str, language: str, context: Mapping[str, Any], zone: tzinfo) -> Rendered:
         """The same mail as an item of a digest: without greeting and closing, its HTML a fragment without a layout."""
@@ -155,7 +159,7 @@ class Templates:
         name = part if part == LAYOUT else f"{template}/{language}/{part}"
         known = self._known.get((language, name))
         if known is None:
-            speaks = self._languages.get((language, Path(part).suffix[1:]))
+            speaks = self._languages.get((language, part.rpartition(".")[2]))
             if speaks is None:
                 raise TemplateError(
                     template, language, f"no template is written in it; there are {', '.join(self.languages)}"
@@ -183,11 +187,33 @@ class Templates:
             fragment = html.from_text(body)
         return Rendered(subject, typography.flow(body), fragment)
 
+    def _shape_of(self, language: str, fragment: str, count: int, zone: tzinfo, brand: Brand) -> Shape | None:
+        """The shape of a whole mail of this fragment, in which `count` facts stand apart; subject and preheader are two
+        more. None where the layout does more with these than to write them.
+        """
+        page = self._in_layout(language, fragment, shapes.mark(count), shapes.mark(count + 1), zone, brand)
+        if self._languages[language, "html"].asks_what_is_in(LAYOUT, {"content", "subject", "preheader"}):
+            return None
+        written = self.facts(LAYOUT, language, LAYOUT)
+        more = [count + place for place, name in enumerate(("subject", "preheader")) if name in written]
+        return shapes.shape_of(page, [*range(count), *more])
+
+    def _in_layout(self, language: str, fragment: str, subject: str, preheader: str, zone: tzinfo, brand: Brand) -> str:
+        words = {
+            "content": html.safe(fragment),
+            "subject": subject,
+            "preheader": preheader,
+            "language": language,
+            "brand": brand.words,
+            ZONE: zone,
+        }
+        return self._say(LAYOUT, language, LAYOUT, words)
+
     def _say(self, template: str, language: str, part: str, words: Mapping[str, Any]) -> str:
         self.facts(template, language, part)
         name = part if part == LAYOUT else f"{template}/{language}/{part}"
         try:
-            return self._languages[language, Path(part).suffix[1:]].get_template(name).render(words)
+            return self._languages[language, part.rpartition(".")[2]].get_template(name).render(words)
         except MemoryError:
             raise
         except Exception as error:  # whatever a template's author can provoke is told as his

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, tzinfo
+from functools import lru_cache
 from typing import Any
 
 from babel import Locale
@@ -162,6 +163,7 @@ def _has_no_break_space(text: str) -> bool:
 _BREAK = re.compile(r"(?<!\b\d)(?<!\b\d\d)(?<!\b1er) +(?!\d{4}\b)")
 _GLUE = re.compile(r"(?<=\b\d) +|(?<=\b\d\d) +|(?<=\b1er) +| +(?=\d{4}\b)")
 _BLANKS = " \t\r"
+_BLANK_LINES = re.compile(r"\n(?:[ \t\r]*\n)+")
 
 
 def flow(text: str, width: int = WIDTH) -> str:
@@ -170,6 +172,13 @@ def flow(text: str, width: int = WIDTH) -> str:
     An indented line stands alone (a longer one continues under itself), two spaces at a line's end keep its break,
     blank lines never pile up. Words longer than the line, such as addresses of web pages, are never broken.
     """
+    blocks = [_block(each, width) for each in _BLANK_LINES.split(text)]
+    return "\n\n".join(each for each in blocks if each).strip("\n") + "\n"
+
+
+@lru_cache(maxsize=2048)
+def _block(text: str, width: int) -> str:
+    """The lines between two blank ones. Most blocks of a mail are those of its template."""
     out: list[str] = []
     paragraph: list[str] = []
 
@@ -182,8 +191,6 @@ def flow(text: str, width: int = WIDTH) -> str:
         bare = line.strip(_BLANKS)
         if not bare:
             close()
-            if out and out[-1]:
-                out.append("")
         elif line[0] == " ":
             close()
             indent = line[: len(line) - len(line.lstrip(" "))]
@@ -193,7 +200,7 @@ def flow(text: str, width: int = WIDTH) -> str:
             if line.endswith("  "):
                 close()
     close()
-    return "\n".join(out).strip("\n") + "\n"
+    return "\n".join(out)
 
 
 def glued(text: str) -> str:

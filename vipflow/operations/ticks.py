@@ -84,9 +84,14 @@ def tick_parked(installation: Installation) -> Ticked:
 
 async def tick_delivery(installation: Installation, delivery: Delivery, go_on: Callable[[], bool] = always) -> Ticked:
     """Sends every mail that may leave and is still true. Where it does not `go_on` it ends after the round in hand."""
+    async with delivery.looking_ahead():
+        return await _rounds(installation, delivery, go_on)
+
+
+async def _rounds(installation: Installation, delivery: Delivery, go_on: Callable[[], bool]) -> Ticked:
     done = faults = 0
     is_due, next_at = await asyncio.to_thread(_look, installation, outgoing.next_leaving)
-    while is_due and go_on():
+    while (is_due or delivery.has_more_in_hand) and go_on():
         report = await delivery.deliver()
         done += report.sent
         faults += report.held + report.failed + report.uncertain + report.dead
@@ -96,6 +101,8 @@ async def tick_delivery(installation: Installation, delivery: Delivery, go_on: C
         if report.came_to_nothing:
             # Somebody else has them in hand, or they could not be begun.
             again = installation.clock.now() + NOTHING_DONE
+            if delivery.has_more_in_hand:  # it is put back, and waits again
+                return Ticked(done, faults, again)
             return Ticked(done, faults, max(next_at, again) if next_at is not None else None)
     return Ticked(done, faults, next_at)
 
