@@ -14,6 +14,7 @@ from vipflow.delivery.bounces import (
     MessageBounce,
     bounce_event,
     bounce_id,
+    code_in,
     is_gone,
     plain,
     subject_line_of,
@@ -119,7 +120,7 @@ def _keep(
         tenant = installation.engine.batch(connection, who.tenant, now).tenant
         if key is not None and work.received(connection, who.tenant, [SOURCE], [bounce_id(key, bounce.address)]):
             return False
-        if bounce.permanent and is_gone(550, diagnosis):
+        if bounce.permanent and is_gone(code_in(diagnosis), diagnosis):
             says = diagnosis[:300] or "it came back for good"
             outgoing.SUPPRESS.run(connection, [(who.tenant, bounce.address.lower(), now, says, key)])
         if row is None:
