@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from tests.delivery.library import Interrupted, Postman, at_the
 from tests.delivery.shop import Shop, read, text_of
@@ -204,3 +205,21 @@ def test_a_rest_of_the_transport_lets_one_mail_go_ahead_and_a_digest_is_one(shop
     assert asyncio.run(shop.delivery.deliver()).claimed == 0
     shop.pass_(minutes=1)
     assert shop.deliver().sent == 3
+
+
+def test_a_message_that_cannot_be_read_is_held_and_the_others_are_in_the_digest(shop: Shop) -> None:
+    shop.deliver_all()
+    shop.move_to("2024-03-04 08:00")
+    bad = shop.rows("messages", template="order_to_place")[0].key
+    for context in ('{"customer": 3}', "no JSON"):
+        with shop.database.write() as connection:
+            asked = {"context": context, "key": bad}
+            connection.execute(text("UPDATE messages SET context = :context WHERE key = :key"), asked)
+        shop.postman.answers = lambda parcel: PUT_OFF
+        assert shop.deliver().held == 1
+        assert shop.rows("messages", key=bad)[0].state == "held"
+        shop.act("retry", bad)
+    shop.postman.answers = lambda parcel: None
+    shop.pass_(minutes=5)
+    assert shop.deliver_all() == 2
+    assert len(to_bob(shop)) == 1

@@ -32,14 +32,17 @@ from vipflow.delivery.transport import Outcome, Parcel, Transport
 from vipflow.delivery.workshop import Workshop
 from vipflow.engine import Engine
 from vipflow.engine.batch import told
-from vipflow.errors import VipflowError
+from vipflow.errors import Busy, VipflowError
 from vipflow.store import outgoing
+from vipflow.store.database import DatabaseUnusable
 from vipflow.store.incidents import REPORT
 
 Answer = TypeVar("Answer")
 
 MARGIN = timedelta(seconds=30)
 """So long before its lease is over a hand begins no other mail."""
+PAUSES = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+"""Seconds between the tries to mark what left, where the database cannot be written: unmarked it would leave again."""
 NOT_TRIED = Outcome("not_tried", "connect", "delivery was stopped")
 
 
@@ -122,6 +125,7 @@ class Delivery:
         rules: Rules | None = None,
         workshop: Workshop | None = None,
         told_refused: Callable[[int], None] = lambda count: None,
+        pauses: Sequence[float] = PAUSES,
     ) -> None:
         self.engine = engine
         self.transport = transport
@@ -131,6 +135,7 @@ class Delivery:
         self.workshop = workshop if workshop is not None else Workshop(templates, workers=0)
         self.told_refused = told_refused
         self.refused_writes = 0
+        self._pauses = pauses
         self._claiming = Claiming(engine, daemon, self.rules)
         self._careful = False
 
@@ -157,13 +162,24 @@ class Delivery:
             except Exception as wrong:  # a transport that breaks its word: nobody knows what left
                 fault = wrong
                 outcomes = [Outcome("uncertain", "content", told(wrong))] * len(taken.ready)
-        report = await stopped.to_the_end(asyncio.to_thread(self.put_down, taken, outcomes))
+        report = await self._mark(taken, outcomes, stopped)
         self._careful = self.transport.paused(self.engine.clock.now()) is not None
         if fault is not None:
             raise fault
         if stopped:
             raise asyncio.CancelledError
         return report
+
+    async def _mark(self, taken: Taken, outcomes: Sequence[Outcome], stopped: _Stopped) -> DeliveryReport:
+        """Puts down, however busy the database is, for minutes: what left is known here alone."""
+        for pause in self._pauses:
+            try:
+                return await stopped.to_the_end(asyncio.to_thread(self.put_down, taken, outcomes))
+            except (Busy, DatabaseUnusable):
+                if stopped:
+                    raise
+            await stopped.pause(pause)
+        return await stopped.to_the_end(asyncio.to_thread(self.put_down, taken, outcomes))
 
     def take_back_from(self, gone: Collection[str]) -> int:
         """Takes back, lease or no lease, what these daemons had in hand, which are known to be gone. How many messages
@@ -208,6 +224,9 @@ class Delivery:
         becomes a mail of its own, with its problem; the digest is written once more without it.
         """
         self._fetch_kept(mails, until)
+        for mail in [mail for mail in mails if mail.lead.addressing is not None and len(mail.messages) > 1]:
+            mails += self._without(mail, _unreadable(mail))
+        mails[:] = [mail for mail in mails if mail.messages]
         new = [mail for mail in mails if mail.parcel is None and mail.problem is None]
         while new:
             answers = self.workshop.render_all([self._job(mail) for mail in new])
@@ -429,6 +448,13 @@ class _Stopped:
                 self._asked = True
         return task.result()
 
+    async def pause(self, seconds: float) -> None:
+        """Waits so long, or until somebody asks to stop."""
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            self._asked = True
+
     async def sending(self, work: Awaitable[Sequence[Outcome]]) -> Sequence[Outcome]:
         """Asks it to stop when it is asked to: a transport then says what became of what it had in hand."""
         task = asyncio.ensure_future(work)
@@ -476,6 +502,17 @@ def _digest_context(mail: Mail) -> str:
     day = _dated_at(mail).astimezone(mail.tenant.zone).date()
     said = {"person": words.get("person"), "reseller": words.get("reseller"), "day": day.isoformat()}
     return msgspec.json.encode(said).decode()
+
+
+def _unreadable(mail: Mail) -> dict[int, str]:
+    """The messages of a digest to be whose facts cannot be read: one bad record stops only itself."""
+    problems = {}
+    for place, each in enumerate(mail.messages):
+        try:
+            _company(each.row.context)
+        except msgspec.MsgspecError as fault:
+            problems[place] = told(fault)
+    return problems
 
 
 class _OfCustomer(msgspec.Struct, frozen=True):
