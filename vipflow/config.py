@@ -153,7 +153,8 @@ class SmtpSettings(Section):
     password_file: Path | None = Field(default=None, description="a file that holds the password")
     connections: int = Field(default=4, ge=1, le=50, description="open at once, each used for many mails")
     rate: float | None = Field(default=None, gt=0, description="at most so many mails a second; without it, no limit")
-    timeout: float = Field(default=30, gt=0, le=600, description="seconds to wait for an answer of the server")
+    # A mail is in hand for four of them at most, and that must be over before its lease is.
+    timeout: float = Field(default=30, gt=0, le=60, description="seconds to wait for an answer of the server")
     bounces_to: str | None = Field(
         default=None, description="the envelope's sender, where bounces come in; else the reseller's sender"
     )

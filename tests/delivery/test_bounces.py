@@ -94,6 +94,30 @@ def test_a_bounce_that_speaks_of_a_policy_leaves_the_address_alone(shop: Shop) -
 
 
 @pytest.mark.parametrize(
+    "diagnosis",
+    [
+        "smtp; 550 client 5.1.97.3 is blocked",
+        "550 10.5.1.2 is listed at a list",
+        "smtp; 452 4.2.2 mailbox full",
+        "smtp; 552 mailbox full",
+        "421 try again later",
+    ],
+)
+def test_a_bounce_that_says_nothing_of_the_mailbox_itself_leaves_the_address_alone(shop: Shop, diagnosis: str) -> None:
+    elan = shop.invite("Élan Vert")
+    posted = shop.post("message.bounce", f"customers/{elan}", address=ZOE, diagnosis=diagnosis)
+    assert posted.outcomes == {"applied": 1}
+    assert shop.rows("suppressions") == []
+
+
+@pytest.mark.parametrize("diagnosis", ["smtp; 550 5.1.1 no such user", "550-5.1.1 no such user", "no such user", ""])
+def test_a_bounce_that_says_it_of_the_mailbox_does_not(shop: Shop, diagnosis: str) -> None:
+    elan = shop.invite("Élan Vert")
+    shop.post("message.bounce", f"customers/{elan}", address=ZOE, diagnosis=diagnosis)
+    assert [row.address for row in shop.rows("suppressions")] == [ZOE]
+
+
+@pytest.mark.parametrize(
     ("data", "says"),
     [
         ({"address": ZOE}, "it names no mail of ours"),
@@ -204,3 +228,47 @@ def test_a_refused_sender_is_our_own_trouble_and_no_bounce_of_the_customer(shop:
     assert shop.rows("messages", template="mail_bounced") == []
     assert shop.rows("suppressions") == []
     assert shop.incidents() == ["mail_dead"]
+
+
+def test_a_mail_of_which_a_copy_may_have_arrived_stays_the_same_whoever_was_named_since(shop: Shop) -> None:
+    elan = shop.invite("Élan Vert")
+    shop.postman.answers = lambda parcel: Outcome("uncertain", "answer", "the line dropped")
+    shop.deliver()
+    shop.postman.answers = lambda parcel: None
+    customers.set_recipients(shop.installation, shop.who(), elan, add=[MAX])
+    shop.pass_(hours=1)
+    shop.deliver_all()
+    first, second = [parcel for parcel in shop.postman.delivered if parcel.key == shop.mail("invitation").key]
+    assert (second.content, second.recipients) == (first.content, (ZOE,))
+    assert shop.clean()
+
+
+def test_a_mail_that_was_refused_leaves_to_a_recipient_who_was_named_since(shop: Shop) -> None:
+    """No copy of it may have arrived: it is written anew, to whom its customer has now."""
+    elan = shop.invite("Élan Vert")
+    shop.postman.answers = no_such_user(ZOE)
+    shop.deliver()
+    key = shop.mail("invitation").key
+    shop.act("retry", key)
+    shop.deliver()
+    held = shop.mail("invitation")
+    assert (held.state, held.copies) == ("held", 0)
+    assert "name a notice recipient" in held.note
+
+    customers.set_recipients(shop.installation, shop.who(), elan, add=[MAX])
+    shop.act("retry", key)
+    shop.deliver_all()
+    (parcel,) = [parcel for parcel in shop.postman.delivered if parcel.key == key]
+    assert parcel.recipients == (MAX.email,)
+    sent = shop.mail("invitation")
+    assert (sent.state, bytes(sent.body)) == ("sent", parcel.content)
+    assert shop.clean()
+
+
+def test_an_accented_domain_that_is_dead_is_dead_however_it_is_written(shop: Shop) -> None:
+    elan = shop.invite("Élan Vert", contact={"name": "Zoé Roux", "email": "zoe@élan.example"})
+    gone = "550 5.1.1 no such user"
+    shop.post("message.bounce", f"customers/{elan}", address="zoe@xn--lan-9la.example", diagnosis=gone)
+    shop.deliver_all()
+    assert shop.mail("invitation").state == "held"
+    assert all("zoe@xn--lan-9la.example" not in parcel.recipients for parcel in shop.postman.delivered)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from tests.delivery.library import Interrupted, Postman, at_the
 from tests.delivery.shop import Shop, read, text_of
 from vipflow.delivery.transport import Outcome, Parcel
-from vipflow.operations import orders
+from vipflow.operations import holds, orders
 from vipflow.store.database import Database
 from vipflow.store.outgoing import LEASE
 
@@ -204,3 +205,44 @@ def test_a_rest_of_the_transport_lets_one_mail_go_ahead_and_a_digest_is_one(shop
     assert asyncio.run(shop.delivery.deliver()).claimed == 0
     shop.pass_(minutes=1)
     assert shop.deliver().sent == 3
+
+
+def test_a_message_that_cannot_be_read_is_held_and_the_others_are_in_the_digest(shop: Shop) -> None:
+    shop.deliver_all()
+    shop.move_to("2024-03-04 08:00")
+    bad = shop.rows("messages", template="order_to_place")[0].key
+    for context in ('{"customer": 3}', "no JSON"):
+        with shop.database.write() as connection:
+            asked = {"context": context, "key": bad}
+            connection.execute(text("UPDATE messages SET context = :context WHERE key = :key"), asked)
+        shop.postman.answers = lambda parcel: PUT_OFF
+        assert shop.deliver().held == 1
+        assert shop.rows("messages", key=bad)[0].state == "held"
+        shop.act("retry", bad)
+    shop.postman.answers = lambda parcel: None
+    shop.pass_(minutes=5)
+    assert shop.deliver_all() == 2
+    assert len(to_bob(shop)) == 1
+
+
+def test_a_hold_on_one_of_its_customers_keeps_a_digest_that_is_written_until_it_ends(shop: Shop) -> None:
+    """Its bytes hold that customer's news: it leaves neither without it nor twice."""
+    shop.deliver_all()
+    shop.move_to("2024-03-04 08:00")
+    shop.postman.answers = lambda parcel: PUT_OFF
+    shop.deliver_all()
+    shop.postman.answers = lambda parcel: None
+    held = shop.rows("messages", template="order_to_place")[1].subject
+    made = holds.hold_customer(shop.installation, shop.who("otto"), held, mail_only=True, reason="a complaint")
+    assert made.hold is not None
+    shop.pass_(minutes=2)
+    assert shop.deliver_all() == 0
+    again = shop.delivery.next_leaving()
+    assert again is not None
+    assert again > shop.clock.now(), "nobody turns in circles over it"
+    shop.pass_(minutes=30)
+    holds.release_hold(shop.installation, shop.who("otto"), made.hold.id, reason="settled")
+    shop.pass_(minutes=30)
+    assert shop.deliver_all() == 3
+    assert len(to_bob(shop)) == 1
+    assert shop.clean()

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email import message_from_bytes
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from sqlalchemy import text
 
-from tests.delivery.library import SENT, Interrupted, Library, Postman, at_the
-from vipflow.delivery.outbox import DeliveryReport
+from tests.delivery.library import SENT, TEMPLATES, Interrupted, Library, Postman, at_the
+from vipflow.delivery.outbox import Delivery, DeliveryReport, Taken
 from vipflow.delivery.settling import MAYBE_LEFT
 from vipflow.delivery.transport import FileTransport, Outcome, Parcel
-from vipflow.store.database import Database
+from vipflow.errors import Busy, VipflowError
+from vipflow.store.database import ConnectionLost, Database
 from vipflow.store.outgoing import LEASE
 
 PUT_OFF = Outcome("temporary", "recipients", "451 4.7.1 greylisted, come back later", 451)
@@ -303,6 +305,53 @@ def test_files_that_were_being_written_when_it_stopped_are_known_to_be_there(lib
     asyncio.run(stopped())
     assert library.states() == ["sent", "waiting"]
     assert len(list(tmp_path.rglob("*.eml"))) == 1
+    assert library.clean()
+
+
+def test_what_left_is_marked_though_the_database_is_busy_for_a_while(library: Library) -> None:
+    """Else every mail of the round would leave twice."""
+    library.lend("Emma", "Persuasion")
+
+    class Interfered(Delivery):
+        faults: ClassVar[list[VipflowError]] = [
+            Busy("the database", "another process has been writing for 5 s", "try again"),
+            ConnectionLost("the database", "no connection", "check that the server runs"),
+        ]
+
+        def put_down(self, taken: Taken, outcomes: Sequence[Outcome]) -> DeliveryReport:
+            if self.faults:
+                raise self.faults.pop()
+            return super().put_down(taken, outcomes)
+
+    engine, patience = library.world.engine, (0.0, 0.0)
+    library.delivery = Interfered(
+        engine, TEMPLATES, library.postman, "library.example", daemon="library", pauses=patience
+    )
+    assert library.after(days=20).sent == 2
+    assert library.states() == ["sent", "sent"]
+    assert library.clean()
+
+
+def test_a_database_that_stays_busy_is_told_and_what_left_counts_as_a_copy(library: Library) -> None:
+    library.lend("Emma")
+
+    class Interfered(Delivery):
+        def put_down(self, taken: Taken, outcomes: Sequence[Outcome]) -> DeliveryReport:
+            raise Busy("the database", "another process has been writing for 5 s", "try again")
+
+    well = library.delivery
+    library.delivery = Interfered(
+        library.world.engine, TEMPLATES, library.postman, "library.example", daemon="library", pauses=(0.0,)
+    )
+    with pytest.raises(Busy):
+        library.after(days=20)
+    library.delivery = well
+    library.pass_(seconds=LEASE.total_seconds())
+    assert library.deliver().sent == 1
+    first, second = library.postman.delivered
+    assert first.content == second.content
+    (row,) = library.mails()
+    assert (row.state, row.copies) == ("sent", 2)
     assert library.clean()
 
 

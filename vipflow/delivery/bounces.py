@@ -19,6 +19,7 @@ import msgspec
 
 from vipflow.case import Actor, Tenant
 from vipflow.delivery.claiming import headers_of
+from vipflow.delivery.eml import plain_address
 from vipflow.delivery.transport import Outcome, Parcel, Refused
 from vipflow.engine import Engine
 from vipflow.engine.envelope import LONGEST_WORD, Envelope
@@ -29,7 +30,9 @@ from vipflow.policy import canonical_json
 SOURCE = "vipflow/bounces"
 """The source of all events that tell of a bounce: whoever tells of it, it counts once for a message and an address."""
 
-_ENHANCED = re.compile(r"\b5\.(\d{1,3})\.(\d{1,3})\b")
+# Not a part of an IP address, which refusals by block lists quote.
+_ENHANCED = re.compile(r"(?<![\w.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\w)")
+_REPLY = re.compile(r"(?<![\w.])([2-5]\d\d)(?=[ -]|$)")
 _SENDERS_FAULT = frozenset({("1", "7"), ("1", "8")})  # RFC 3463: of the sender's address
 _OF_A_POLICY = re.compile(
     r"spam|block|black ?list|listed|denied|polic|relay|reputation|abuse|authenticat|\bspf\b|dkim|dmarc|rate|limit|"
@@ -64,18 +67,32 @@ def is_gone(code: int, says: str) -> bool:
     (True, False, True)
     >>> is_gone(550, "blocked, see example.com"), is_gone(552, "5.2.2 mailbox full"), is_gone(450, "4.2.0 greylisted")
     (False, False, False)
+    >>> is_gone(550, "client 5.1.97.3 is blocked"), is_gone(550, "10.5.1.2 is listed")
+    (False, False)
     """
     if not 500 <= code < 600:
         return False
     enhanced = _ENHANCED.search(says)
     if enhanced is not None:
-        return (enhanced[1] == "1" and enhanced.groups() not in _SENDERS_FAULT) or enhanced.groups() == ("2", "1")
+        kind, subject, detail = enhanced.groups()
+        known = subject == "1" and (subject, detail) not in _SENDERS_FAULT
+        return kind == "5" and (known or (subject, detail) == ("2", "1"))
     return code in (550, 551, 553) and not _OF_A_POLICY.search(says)
+
+
+def code_in(diagnosis: str) -> int:
+    """The reply code that a bounce quotes; 550 where it quotes none.
+
+    >>> code_in("smtp; 452 4.2.2 mailbox full"), code_in("550-5.1.1 no such user"), code_in("no such user")
+    (452, 550, 550)
+    """
+    found = _REPLY.search(diagnosis)
+    return int(found[1]) if found is not None else 550
 
 
 def suppression_row(tenant: Tenant, message: str | None, refused: Refused, now: datetime) -> tuple[Any, ...]:
     """For `outgoing.SUPPRESS`."""
-    return tenant.id, refused.address.lower(), now, plain(f"{refused.code} {refused.says}", 300), message
+    return tenant.id, plain_address(refused.address), now, plain(f"{refused.code} {refused.says}", 300), message
 
 
 def tell_subject(engine: Engine, tenant: Tenant, row: Any, parcel: Parcel | None, outcome: Outcome) -> None:
@@ -120,7 +137,9 @@ def bounce_event(
     event_type = f"{root.name}.{root.on_bounce}"
     body = canonical_json({"type": event_type, "subject": subject, "time": None, "data": said})
     # What it is identified by is the message and the address: the words differ from server to server.
-    identity = hashlib.sha256(canonical_json({"type": event_type, "data": [key, address.lower()]}).encode()).hexdigest()
+    identity = hashlib.sha256(
+        canonical_json({"type": event_type, "data": [key, plain_address(address)]}).encode()
+    ).hexdigest()
     return Envelope(
         event_type, SOURCE, bounce_id(key, address), subject, occurred_at, data, actor, None, identity, body
     )  # fmt: skip
@@ -134,7 +153,7 @@ def is_about_a_bounce(workflows: Workflows, template: str) -> bool:
 
 def bounce_id(key: str, address: str) -> str:
     """The event id of a bounce."""
-    ident = f"{key}/{address.lower()}"
+    ident = f"{key}/{plain_address(address)}"
     if len(ident) > LONGEST_WORD:
         ident = f"{key[:120]}/{hashlib.sha256(ident.encode()).hexdigest()[:32]}"
     return ident

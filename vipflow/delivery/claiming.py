@@ -7,9 +7,10 @@ that it is whole; of the others those that somebody else holds are left for the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import Message as ParsedMail
 from email.utils import getaddresses
@@ -18,6 +19,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from vipflow.case import Addressing, Mailbox, Tenant
+from vipflow.delivery.eml import plain_address
 from vipflow.delivery.judging import Judgement, Waiting, judge
 from vipflow.delivery.settling import Rules, after_a_lost_hand, given_up, incident_row
 from vipflow.engine import Engine
@@ -28,6 +30,10 @@ from vipflow.store.database import DatabaseUnusable
 from vipflow.store.incidents import REPORT
 
 NOBODY = "nobody is left to write to; name an account manager or an admin"
+
+
+APART = timedelta(minutes=10)
+"""A digest of which a part is on hold is looked at again so often."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +171,7 @@ class Claiming:
             batch.lock(daily)
             batch.lock(others, skip_locked=True)
             rows = outgoing.waiting_messages(connection, tenant.id, sorted(batch.works))
+            rows = self._whole_digests(connection, tenant, rows, now)
             batch.load_cases({row.case_ref for row in rows})
             judged = judge(batch, rows, self.engine.workflows, self.engine.trade, now)
             leaving = self._addressed(connection, batch.tenant, judged)
@@ -177,22 +184,36 @@ class Claiming:
             self._set_aside(connection, batch.tenant, judged, now)
         return Claims(leaving, len(judged.gone), len(judged.unclear), len(judged.postponed))
 
+    def _whole_digests(self, connection: Any, tenant: Tenant, rows: Sequence[Any], now: datetime) -> Sequence[Any]:
+        """Without the parts of digests that were written and of which another part is on hold, or elsewhere: they leave
+        together or not at all, so they are looked at again a while later.
+        """
+        loaded = Counter(row.digest for row in rows if row.digest is not None)
+        if not loaded:
+            return rows
+        recipients = {row.recipient for row in rows if row.digest is not None}
+        waiting = outgoing.parts_of_digests(connection, tenant.id, recipients, loaded)
+        torn = {digest for digest, count in loaded.items() if waiting.get(digest, 0) > count}
+        later = [row for row in rows if row.digest in torn and row.not_before <= now]
+        outgoing.SET_ASIDE.run(connection, [(*_standing(tenant, r), "waiting", now + APART, r.note) for r in later])
+        return [row for row in rows if row.digest not in torn]
+
     def _addressed(self, connection: Any, tenant: Tenant, judged: Judgement) -> list[Claimed]:
         """What leaves, with the addresses that did not bounce for good; what has none left becomes unclear."""
         reached = {message.key: _addresses(message, addressing) for message, addressing in judged.leaving}
-        everybody = {address.lower() for addresses in reached.values() for address in addresses}
+        everybody = {plain_address(address) for addresses in reached.values() for address in addresses}
         dead = outgoing.suppressed(connection, tenant.id, everybody) if everybody else {}
         leaving: list[Claimed] = []
         stranded: dict[str, str] = {}
         for message, addressing in judged.leaving:
             row, addresses = message.row, reached[message.key]
-            left = tuple(address for address in addresses if address.lower() not in dead)
+            left = tuple(address for address in addresses if plain_address(address) not in dead)
             wants = row.digest is None and row.body is None and self.engine.trade.wants_digest(tenant, row.recipient)
             if left or (row.digest is not None and row.body is None):
                 to = _without(addressing, dead) if addressing is not None and left != addresses else addressing
                 leaving.append(Claimed(tenant, row, to, left, wants))
             else:
-                problem = _suppressed_text(addresses, dead, row.key) if addresses else NOBODY
+                problem = _suppressed_text(addresses, dead, row) if addresses else NOBODY
                 stranded[row.key] = problem
                 judged.unclear.append((message, problem))
         if not stranded:
@@ -273,16 +294,18 @@ def _without(addressing: Addressing, dead: dict[str, str]) -> Addressing:
     """To those who can be reached; where that is only copies, they are written to."""
 
     def reached(people: tuple[Mailbox, ...]) -> tuple[Mailbox, ...]:
-        return tuple(each for each in people if each.email.lower() not in dead)
+        return tuple(each for each in people if plain_address(each.email) not in dead)
 
     to, cc = reached(addressing.to), reached(addressing.cc)
     return replace(addressing, to=to or cc, cc=cc if to else ())
 
 
-def _suppressed_text(addresses: Sequence[str], dead: dict[str, str], key: str) -> str:
-    said = "; ".join(f"{address} refused a mail for good ({dead[address.lower()]})" for address in addresses)
+def _suppressed_text(addresses: Sequence[str], dead: dict[str, str], row: Any) -> str:
+    said = "; ".join(f"{address} refused a mail for good ({dead[plain_address(address)]})" for address in addresses)
     works_again = f"where the address works again, `vipflow mail unsuppress {addresses[0]}`"
-    return f"{said}: name a notice recipient, or, {works_again}; then `vipflow mail retry {key}`"
+    if row.copies or row.digest is not None:  # its bytes are fixed, and so is whom they are for
+        return f"{said}: {works_again}, then `vipflow mail retry {row.key}`; else `vipflow mail discard {row.key}`"
+    return f"{said}: name a notice recipient, or, {works_again}; then `vipflow mail retry {row.key}`"
 
 
 def recipients_of(content: bytes) -> tuple[str, ...]:

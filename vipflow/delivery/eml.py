@@ -86,6 +86,18 @@ class Address:
         return f"{_quoted(self.name)} <{self.email}>" if self.name else self.email
 
 
+def plain_address(email: str) -> str:
+    """An address as it is compared: in small letters, an accented domain in its `xn--` form; as it is where it is none.
+
+    >>> plain_address("Zoe@Élan.example")
+    'zoe@xn--lan-9la.example'
+    """
+    try:
+        return _checked(email).lower()
+    except MailError:
+        return email.lower()
+
+
 def build_mail(
     rendered: Rendered,
     *,

@@ -9,6 +9,7 @@ meanwhile changes nothing.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
@@ -33,8 +34,9 @@ from vipflow.delivery.transport import Outcome, Parcel, Transport
 from vipflow.delivery.workshop import Workshop
 from vipflow.engine import Engine
 from vipflow.engine.batch import told
-from vipflow.errors import VipflowError
+from vipflow.errors import Busy, VipflowError
 from vipflow.store import outgoing
+from vipflow.store.database import DatabaseUnusable
 from vipflow.store.incidents import REPORT
 
 Answer = TypeVar("Answer")
@@ -43,6 +45,8 @@ MARGIN = timedelta(seconds=30)
 """So long before its lease is over a hand begins no other mail."""
 AHEAD = 5.0
 """Seconds that a round may have been ready when its turn comes: then it is still true "just before"."""
+PAUSES = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+"""Seconds between the tries to mark what left, where the database cannot be written: unmarked it would leave again."""
 NOT_TRIED = Outcome("not_tried", "connect", "delivery was stopped")
 PUT_BACK = Outcome("not_tried", "connect")
 
@@ -134,6 +138,7 @@ class Delivery:
         rules: Rules | None = None,
         workshop: Workshop | None = None,
         told_refused: Callable[[int], None] = lambda count: None,
+        pauses: Sequence[float] = PAUSES,
     ) -> None:
         self.engine = engine
         self.transport = transport
@@ -144,6 +149,7 @@ class Delivery:
         self.told_refused = told_refused
         self.refused_writes = 0
         self._counting = threading.Lock()
+        self._pauses = pauses
         self._claiming = Claiming(engine, daemon, self.rules)
         self._careful = False
         self._looks_ahead = False
@@ -198,13 +204,24 @@ class Delivery:
                 fault = wrong
                 outcomes = [Outcome("uncertain", "content", told(wrong))] * len(taken.ready)
         self._quick = time.monotonic() - begun < AHEAD
-        report = await stopped.to_the_end(asyncio.to_thread(self.put_down, taken, outcomes))
+        report = await self._mark(taken, outcomes, stopped)
         self._careful = self.transport.paused(self.engine.clock.now()) is not None
         if fault is not None:
             raise fault
         if stopped:
             raise asyncio.CancelledError
         return report
+
+    async def _mark(self, taken: Taken, outcomes: Sequence[Outcome], stopped: _Stopped) -> DeliveryReport:
+        """Puts down, however busy the database is, for minutes: what left is known here alone."""
+        for pause in self._pauses:
+            try:
+                return await stopped.to_the_end(asyncio.to_thread(self.put_down, taken, outcomes))
+            except (Busy, DatabaseUnusable):
+                if stopped:
+                    raise
+            await stopped.pause(pause)
+        return await stopped.to_the_end(asyncio.to_thread(self.put_down, taken, outcomes))
 
     def take_back_from(self, gone: Collection[str]) -> int:
         """Takes back, lease or no lease, what these daemons had in hand, which are known to be gone. How many messages
@@ -279,6 +296,9 @@ class Delivery:
         becomes a mail of its own, with its problem; the digest is written once more without it.
         """
         self._fetch_kept(mails, until)
+        for mail in [mail for mail in mails if mail.lead.addressing is not None and len(mail.messages) > 1]:
+            mails += self._without(mail, _unreadable(mail))
+        mails[:] = [mail for mail in mails if mail.messages]
         new = [mail for mail in mails if mail.parcel is None and mail.problem is None]
         while new:
             answers = self.workshop.render_all([self._job(mail) for mail in new])
@@ -360,6 +380,11 @@ class Delivery:
             row = kept.get((mail.tenant.id, holder))
             if row is not None:
                 content = bytes(row.body)
+                if hashlib.sha256(content).hexdigest() != row.content_hash:
+                    mail.problem = (
+                        "its kept bytes were damaged; `vipflow verify` says more, and it can only be discarded"
+                    )
+                    continue
                 headers = headers_of(content)
                 recipients = next((each.recipients for each in mail.messages if each.recipients), None)
                 mail.digest = row.content_hash
@@ -501,6 +526,13 @@ class _Stopped:
                 self._asked = True
         return task.result()
 
+    async def pause(self, seconds: float) -> None:
+        """Waits so long, or until somebody asks to stop."""
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            self._asked = True
+
     async def sending(self, work: Awaitable[Sequence[Outcome]]) -> Sequence[Outcome]:
         """Asks it to stop when it is asked to: a transport then says what became of what it had in hand."""
         task = asyncio.ensure_future(work)
@@ -548,6 +580,17 @@ def _digest_context(mail: Mail) -> str:
     day = _dated_at(mail).astimezone(mail.tenant.zone).date()
     said = {"person": words.get("person"), "reseller": words.get("reseller"), "day": day.isoformat()}
     return msgspec.json.encode(said).decode()
+
+
+def _unreadable(mail: Mail) -> dict[int, str]:
+    """The messages of a digest to be whose facts cannot be read: one bad record stops only itself."""
+    problems = {}
+    for place, each in enumerate(mail.messages):
+        try:
+            _company(each.row.context)
+        except msgspec.MsgspecError as fault:
+            problems[place] = told(fault)
+    return problems
 
 
 class _OfCustomer(msgspec.Struct, frozen=True):

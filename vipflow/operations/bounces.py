@@ -14,10 +14,12 @@ from vipflow.delivery.bounces import (
     MessageBounce,
     bounce_event,
     bounce_id,
+    code_in,
     is_gone,
     plain,
     subject_line_of,
 )
+from vipflow.delivery.eml import plain_address
 from vipflow.delivery.settling import incident_row
 from vipflow.engine.envelope import Envelope, Verdict, check_text, envelope_of, strict_json
 from vipflow.errors import BadInput
@@ -119,16 +121,16 @@ def _keep(
         tenant = installation.engine.batch(connection, who.tenant, now).tenant
         if key is not None and work.received(connection, who.tenant, [SOURCE], [bounce_id(key, bounce.address)]):
             return False
-        if bounce.permanent and is_gone(550, diagnosis):
+        if bounce.permanent and is_gone(code_in(diagnosis), diagnosis):
             says = diagnosis[:300] or "it came back for good"
-            outgoing.SUPPRESS.run(connection, [(who.tenant, bounce.address.lower(), now, says, key)])
+            outgoing.SUPPRESS.run(connection, [(who.tenant, plain_address(bounce.address), now, says, key)])
         if row is None:
             return True
         note = f"it came back from {bounce.address}: {diagnosis}"[:500]
         store.NOTE.run(connection, [(who.tenant, row.key, note)])
         if not shown:
             return True
-        incident = incident_row(tenant, row, "mail_bounced", note, now, of=bounce.address.lower())
+        incident = incident_row(tenant, row, "mail_bounced", note, now, of=plain_address(bounce.address))
         return REPORT.run(connection, [incident]) > 0
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, cast
 import msgspec
 
 from vipflow.decide import REASON_REQUIRED
+from vipflow.delivery.eml import plain_address
 from vipflow.engine.envelope import check_text
 from vipflow.errors import BadInput, NotFound, did_you_mean
 from vipflow.operations.allowed import not_allowed_to
@@ -120,6 +121,8 @@ def act_on_mails(
         rows = _rows(connection, who, keys, fits, lock=True)
         moved, left = _sorted_out(who, act, rows)
         store.MOVE.run(connection, [_move(who, act, row, now, reason) for row in moved])
+        if act == "retry":
+            _write_anew(connection, who, moved)
         if act in _ENDS:
             _close_incidents(connection, who, moved, now, _ENDS[act], reason)
         remember_acts(connection, [_audited(who, act, row, reason) for row in moved], now)
@@ -141,6 +144,7 @@ def put_back(
         return before, []
     moved = [row for row in rows if row.state in FROM["retry"]]
     store.MOVE.run(connection, [_move(who, "retry", row, now, reason) for row in moved])
+    _write_anew(connection, who, moved)
     acts = [_audited(who, "retry", row, reason) for row in moved]
     return before, [msgspec.structs.replace(act, details={**act.details, **details}) for act in acts]
 
@@ -218,6 +222,14 @@ def _move(who: Who, act: MailAct, row: Any, now: datetime, reason: str | None) -
         case "discard":
             note = f"discarded by {by}{says}"
     return who.tenant, row.key, row.state, row.attempts, TO[act], at, failures, first, note
+
+
+def _write_anew(connection: Any, who: Who, rows: Sequence[Any]) -> None:
+    """Forgets the bytes of mails of which no copy can have arrived: they are written again, to whom each customer has
+    now. The parts of a digest keep theirs.
+    """
+    anew = [row for row in rows if row.copies == 0 and row.digest is None]
+    store.FORGET_BYTES.run(connection, [(who.tenant, row.key, None, None, None) for row in anew])
 
 
 def _audited(who: Who, act: MailAct, row: Any, reason: str | None) -> Act:
@@ -299,7 +311,7 @@ class Lifted(msgspec.Struct, frozen=True):
 
 def unsuppress(installation: Installation, who: Who, address: str, *, reason: str | None = None) -> Lifted:
     """Lets an address be written to again. Mails held for it wait until somebody retries them. Raises NotFound."""
-    address = address.strip().lower()
+    address = plain_address(address.strip())
     role = cast(Role, who.role)
     if not (may_do(role, "report") or may_do(role, "operate")):
         return Lifted(address, None, not_allowed_to(who, "report"))

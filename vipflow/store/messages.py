@@ -19,6 +19,7 @@ MOVE = Update(
     key=["tenant", "key", "state", "attempts"],
     set=["state", "not_before", "failures", "first_tried_at", "note"],
 )
+FORGET_BYTES = Update(messages, key=["tenant", "key"], set=["message_id", "content_hash", "body"])
 NOTE = Update(messages, key=["tenant", "key"], set=["note"])
 CLOSE_INCIDENTS = Update(incidents, key=["tenant", "id"], set=["closed_at", "closed_by", "outcome", "remark"])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, func, or_, select
@@ -90,6 +90,16 @@ _waiting = (
     )
     .with_for_update()
 )
+_parts = (
+    select(messages.c.digest, func.count().label("parts"))
+    .where(
+        messages.c.tenant == bindparam("tenant"),
+        any_of(messages.c.recipient, "recipients"),
+        messages.c.state == "waiting",
+        any_of(messages.c.digest, "digests"),
+    )
+    .group_by(messages.c.digest)
+)
 _next = (
     select(messages.c.not_before)
     .where(messages.c.state == "waiting", _may_leave)
@@ -155,6 +165,14 @@ def waiting_messages(connection: Connection, tenant: int, subjects: Sequence[str
 def hands(connection: Connection) -> set[str]:
     """The daemons that have messages in hand, or had when they ended."""
     return {daemon for daemon in connection.execute(_hands).scalars() if daemon is not None}
+
+
+def parts_of_digests(
+    connection: Connection, tenant: int, recipients: Iterable[str], digests: Iterable[str]
+) -> Mapping[str, int]:
+    """How many messages of each of these digests wait, on hold or not."""
+    asked = {"tenant": tenant, "recipients": sorted(recipients), "digests": sorted(digests)}
+    return {row.digest: row.parts for row in connection.execute(_parts, asked)}
 
 
 def left_in_hand(connection: Connection, until: datetime) -> Rows:
