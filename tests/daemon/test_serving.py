@@ -156,6 +156,15 @@ def test_on_sqlite_a_second_daemon_is_told_who_was_first(sqlite_place: Place):
     assert sqlite_place.serve().stop() == 0
 
 
+def test_a_second_daemon_at_the_same_address_is_told_so_too_and_not_that_a_stranger_listens_there(sqlite_place: Place):
+    first = sqlite_place.serve()
+    second = sqlite_place.start(port=int(first.url.rsplit(":", 1)[1]))
+    assert second.process.wait(30) == 6
+    second.kill()
+    assert f"a daemon works on it already (process {first.process.pid}, {first.url}" in "\n".join(second.said)
+    assert first.stop() == 0
+
+
 def test_after_a_kill_the_next_one_starts_at_once(sqlite_place: Place):
     sqlite_place.serve().kill()
     found = json.loads(sqlite_place.cli("daemon", "list", "--json").stdout)["items"]

@@ -13,8 +13,14 @@ from sqlalchemy import make_url
 from tests.doctor.conftest import Place
 from vipflow.clock import HostClock, StillClock
 from vipflow.operations.doctor import Limits
-from vipflow.operations.doctor.database import judge_server, judge_session, judge_transactions
-from vipflow.store.database_settings import LongTransaction, PostgresServer, SqliteSession, file_system_of
+from vipflow.operations.doctor.database import judge_permissions, judge_server, judge_session, judge_transactions
+from vipflow.store.database_settings import (
+    LongTransaction,
+    PostgresServer,
+    SqliteSession,
+    file_system_of,
+    sqlite_file_found,
+)
 from vipflow.store.sqlite import Gate
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -174,6 +180,17 @@ def test_customers_data_that_everybody_may_read_are_a_warning(place: Place, monk
     finding = seen.one("private", "warning")
     assert "may be read by everybody" in finding["says"]
     assert finding["run"] == [f"chmod o-rwx {place.file.parent} {place.file}*"]
+
+
+def test_a_command_to_copy_holds_in_a_folder_with_a_space_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "our office"
+    folder.mkdir()
+    file = folder / "vipflow.db"
+    sqlite3.connect(file).close()
+    file.chmod(0o644)
+    monkeypatch.setattr("vipflow.operations.doctor.database.others_come_to", lambda folder: True)
+    (finding,) = judge_permissions(file, sqlite_file_found(file))
+    assert finding.run == (f"chmod o-rwx '{folder}' '{file}'*",)
 
 
 def test_connections_that_do_not_keep_commits_are_an_error() -> None:

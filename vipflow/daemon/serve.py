@@ -22,12 +22,12 @@ from vipflow.daemon.aiming import Aim
 from vipflow.daemon.beating import EVERY, VERSION, ClockWatch, Heart
 from vipflow.daemon.logs import log_of
 from vipflow.daemon.parts import in_thread, parts_of
-from vipflow.daemon.sole import Sole
+from vipflow.daemon.sole import Sole, let_nobody_work_on
 from vipflow.daemon.supervising import keep_alive
 from vipflow.daemon.telling import Fortunes, Numbers
 from vipflow.daemon.ticks import Tick, Ticks
 from vipflow.daemon.web import Web, bound, url_of
-from vipflow.errors import VipflowError
+from vipflow.errors import BadInput, VipflowError
 from vipflow.operations import story
 from vipflow.operations.crashes import crashes_noted
 from vipflow.operations.databases import open_existing, sqlite_file
@@ -63,7 +63,11 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     Raises what keeps it from starting at all: an address that is taken, another daemon, a database that is not ours.
     """
     wanted = settings.daemon
-    listening = bound(host if host is not None else wanted.host, port if port is not None else wanted.port)
+    try:
+        listening = bound(host if host is not None else wanted.host, port if port is not None else wanted.port)
+    except BadInput:
+        _name_whoever_works_here(settings)  # a second daemon finds its address taken too: it is no stranger's
+        raise
     with contextlib.ExitStack() as opened:
         opened.callback(listening.close)
         database = open_existing(settings)
@@ -87,6 +91,13 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
 def _last_words(words: str) -> None:
     log.error("daemon_stuck", says=words)
     sys.stderr.flush()
+
+
+def _name_whoever_works_here(settings: Settings) -> None:
+    file = sqlite_file(settings)
+    if file is not None:
+        with contextlib.suppress(OSError):
+            let_nobody_work_on(file.resolve())
 
 
 def _only_one(settings: Settings, database: Database) -> Sole | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -72,7 +73,7 @@ def sqlite(patient: Patient) -> Iterator[Finding]:
         yield error("file", f"{file} is no SQLite database.", remedy)
         return
     yield from _places(patient, file)
-    yield from _permissions(file, found)
+    yield from judge_permissions(file, found)
     yield from _log(file, found, patient.limits)
     yield from _gate(patient, file)
     if not found.wal:
@@ -106,20 +107,25 @@ def _places(patient: Patient, file: Path) -> Iterator[Finding]:
         says = f"{size(free)} are left on the disk of {file.parent}."
         remedy = "Make room: vipflow stops when the disk is full."
         made = error if free < patient.limits.disk_error else warning
-        yield made("disk", says, remedy, f"du -xh --max-depth=2 {file.parent} | sort -h | tail")
+        yield made("disk", says, remedy, f"du -xh --max-depth=2 {shlex.quote(str(file.parent))} | sort -h | tail")
     else:
         yield ok("disk", f"{size(free)} are left on its disk.")
 
 
-def _permissions(file: Path, found: SqliteFile) -> Iterator[Finding]:
+def judge_permissions(file: Path, found: SqliteFile) -> Iterator[Finding]:
     unwritable = [str(path) for path in (file, file.parent) if not os.access(path, os.W_OK)]
     if unwritable:
         says = f"{' and '.join(unwritable)} cannot be written by this user."
         remedy = "Run vipflow as the user whom they belong to, or give them to this one."
-        yield error("writable", says, remedy, *(f"sudo chown $(id -un) {path}" for path in unwritable))
+        yield error("writable", says, remedy, *(f"sudo chown $(id -un) {shlex.quote(path)}" for path in unwritable))
     if found.mode & 0o007 and others_come_to(file.parent):
         says = f"{file} may be read by everybody on this machine ({found.mode:04o}), and customers' data are in it."
-        yield warning("private", says, "Close its folder to others.", f"chmod o-rwx {file.parent} {file}*")
+        yield warning(
+            "private",
+            says,
+            "Close its folder to others.",
+            f"chmod o-rwx {shlex.quote(str(file.parent))} {shlex.quote(str(file))}*",
+        )
 
 
 def others_come_to(folder: Path) -> bool:

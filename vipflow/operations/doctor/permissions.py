@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,8 @@ def _readable(file: Path, what: str) -> Iterator[Finding]:
     others = mode & 0o004 and others_come_to(file.resolve().parent)
     if others:
         says = f"{file} holds {what} and may be read by everybody on this machine ({mode:04o})."
-        yield warning("secrets", says, "Make it readable by vipflow's user alone.", f"chmod 600 {file}")
+        yield warning(
+            "secrets", says, "Make it readable by vipflow's user alone.", f"chmod 600 {shlex.quote(str(file))}"
+        )
     else:
         yield ok("secrets", f"{file} holds {what}, and others cannot read it.")
