@@ -43,7 +43,7 @@ def test_a_clock_that_was_set_is_seen_before_timers_fire_and_mails_leave(sqlite_
     sqlite_place.take_out(2)
     installation = open_installation(load_settings(sqlite_place.folder / "config.toml"), clock=wall)
     heart = Heart(installation.engine, dict)
-    parts = parts_of(installation, heart.ident, lambda: True, lambda _: None)
+    parts = parts_of(installation, heart.ident, lambda: True, lambda _: None, lambda *_: None)
     ticks = {tick.name: tick for tick in parts.ticks}
     try:
         for step in parts.before:

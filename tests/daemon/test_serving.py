@@ -185,6 +185,23 @@ def test_what_a_killed_daemon_of_this_machine_had_in_hand_leaves_before_its_leas
     assert daemon.stop() == 0
 
 
+def test_a_mail_server_that_is_not_there_is_told_and_the_mail_waits(sqlite_place: Place):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    config = sqlite_place.folder / "config.toml"
+    smtp = f'[smtp]\nhost = "127.0.0.1"\nport = {port}\nsecurity = "none"\n'
+    config.write_text(config.read_text().replace("[mail]\n", '[mail]\ntransport = "smtp"\n') + smtp)
+    sqlite_place.boil(1)
+    sqlite_place.take_out(1)
+    daemon = sqlite_place.serve()
+    told = daemon.wait_for("transport_paused")
+    assert (told["level"], told["stage"]) == ("warning", "connect")
+    assert daemon.number("vipflow_transport_paused") == 1
+    waiting = sqlite_place.cli("mail", "list", "--state", "waiting", "--json")
+    assert len(json.loads(waiting.stdout)["items"]) == 1
+    assert daemon.stop() == 0
+
+
 def test_a_port_that_is_taken_is_said_and_nothing_starts(sqlite_place: Place):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -10,7 +10,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 
 from vipflow.api.problems import problem
 
-NUMBERS = "text/plain; version=0.0.4; charset=utf-8"
+NUMBERS = "text/plain; version=0.0.4"  # Litestar adds the charset
 
 
 class RunningTick(msgspec.Struct, frozen=True):

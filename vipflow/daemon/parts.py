@@ -18,7 +18,7 @@ from vipflow.daemon.logs import log_of
 from vipflow.daemon.ticks import Tick
 from vipflow.delivery.outbox import Delivery
 from vipflow.delivery.settling import Rules
-from vipflow.delivery.transport import Transport
+from vipflow.delivery.transport import Paused, Transport
 from vipflow.delivery.transports import make_transport
 from vipflow.delivery.workshop import Workshop
 from vipflow.operations.catchup import Began, CatchUp
@@ -52,10 +52,15 @@ class Parts:
 
 
 def parts_of(
-    installation: Installation, ident: str, go_on: Callable[[], bool], told_refused: Callable[[int], None]
+    installation: Installation,
+    ident: str,
+    go_on: Callable[[], bool],
+    told_refused: Callable[[int], None],
+    told_transport: Callable[[Paused | None, bool], None],
 ) -> Parts:
     """The parts that an installation asks for. `ident` names the daemon; `go_on` is False once it is asked to stop;
-    `told_refused` hears how many writes of a round came too late to count.
+    `told_refused` hears how many writes of a round came too late to count, `told_transport` after each round whether
+    the transport pauses, and whether it took something.
     """
     settings = installation.settings
     transport = make_transport(settings)
@@ -92,7 +97,9 @@ def parts_of(
 
     async def mails() -> Ticked:
         await asyncio.to_thread(look_up)
-        return await _deliver(installation, delivery, catch_up, for_a_while(go_on))
+        ticked = await _deliver(installation, delivery, catch_up, for_a_while(go_on))
+        told_transport(transport.paused(installation.clock.now()), ticked.done > 0)
+        return ticked
 
     ticks = (
         Tick("holds", in_thread(tick_holds, installation), wakes=("parked", "timers", "delivery")),

@@ -27,6 +27,7 @@ from vipflow.daemon.supervising import keep_alive
 from vipflow.daemon.telling import Fortunes, Numbers
 from vipflow.daemon.ticks import Tick, Ticks
 from vipflow.daemon.web import Web, bound, url_of
+from vipflow.delivery.transport import Paused
 from vipflow.errors import BadInput, VipflowError
 from vipflow.operations import story
 from vipflow.operations.crashes import crashes_noted
@@ -120,7 +121,10 @@ class Daemon:
         self.fortunes = Fortunes(self.numbers)
         self.aim = Aim(installation.engine)
         self.heart = Heart(installation.engine, self._details)
-        self.parts = parts_of(installation, self.heart.ident, self.goes_on, self._write_refused)
+        self._paused: Paused | None = None
+        self.parts = parts_of(
+            installation, self.heart.ident, self.goes_on, self._write_refused, self._tell_of_transport
+        )
         self.web = Web(make_app(self, self._web_fault), listening)
         own = (
             Tick("heartbeat", in_thread(self._beat), at_least_every=EVERY, woken=False),
@@ -282,16 +286,27 @@ class Daemon:
         self.numbers.refuse(count)
         log.warning("write_refused", tick="delivery", mails=count)
 
+    def _tell_of_transport(self, paused: Paused | None, took_some: bool) -> None:
+        """A pause is told when it begins and when its reason changes; its end, when a mail was taken."""
+        if paused is not None:
+            self.numbers.paused.set(1)
+            if self._paused is None or paused.says != self._paused.says:
+                told = {"stage": paused.stage, "problem": paused.says, "until": paused.until.isoformat()}
+                log.warning("transport_paused", transport=self.parts.transport.name, **told)
+            self._paused = paused
+        elif took_some and self._paused is not None:
+            self.numbers.paused.set(0)
+            log.info("transport_back", transport=self.parts.transport.name, since=self._paused.since.isoformat())
+            self._paused = None
+
     def _details(self) -> dict[str, Any]:
         """What `vipflow daemon list` shows of it."""
         clock = self.installation.clock
-        paused = self.parts.transport.paused(clock.now())
-        self.numbers.paused.set(paused is not None)
         return {
             "url": self.url,
             "counts": self.numbers.counts(),
             "transport": self.parts.transport.name,
-            "transport_paused": paused.says if paused is not None else None,
+            "transport_paused": self._paused.says if self._paused is not None else None,
             "beats_every": EVERY * getattr(clock, "speed", 1),
         }
 

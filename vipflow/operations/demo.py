@@ -145,7 +145,7 @@ def fresh_folder(folder: Path) -> Settings:
             problem = "it is not empty, and not a folder of the demo"
             raise BadInput(f"the folder {folder}", problem, "name another with --folder")
         shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)  # customers' data, as any
     config.write_text(_CONFIG, encoding="utf-8")
     settings = load_settings(config)
     # Whatever the environment says of databases and mails: the demo touches its own alone.

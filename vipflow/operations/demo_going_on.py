@@ -50,7 +50,7 @@ def continued(played: Path, folder: Path, *, speed: float | None = None, fresh: 
             raise BadInput(f"the folder {folder}", problem, "move it away, or copy the demo elsewhere")
         if fresh:
             shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)  # customers' data, as any
     if speed is None:
         speed = load_settings(config).clock.speed if config.is_file() else SPEED
     config.write_text(_CONFIG.format(instant=ends_at.isoformat(), speed=speed), encoding="utf-8")
