@@ -222,7 +222,7 @@ def _next(summary: Summary) -> Iterator[RenderableType]:
         return
     yield Text(f"  settings  {summary.settings}", no_wrap=True)
     yield _heading("What to try next")
-    yield from (Text(f"  {line}", no_wrap=True, overflow="ignore") for line in _reaching_this_program())
+    yield from (Text(f"  {line}", no_wrap=True, overflow="ignore") for line in reaching_this_program())
     yield Text(f"  export VIPFLOW_CONFIG={summary.settings}", no_wrap=True)
     made = Table.grid(padding=(0, 2))
     for hint in summary.hints:
@@ -243,7 +243,7 @@ def _going_on(folder: Path) -> str:
     return f"vipflow serve --demo {folder}"
 
 
-def _reaching_this_program() -> Iterator[str]:
+def reaching_this_program() -> Iterator[str]:
     """What to type first, where `vipflow` alone would not start this very program."""
     import shlex
     import shutil

@@ -66,14 +66,17 @@ def serve(
 
 def _say_where(session: Session, settings: Settings, port: int | None) -> None:
     """What to look at while the demo goes on."""
+    from vipflow.cli.demo import reaching_this_program
+
     clock, daemon = settings.clock, settings.daemon
     wanted = port if port is not None else daemon.port
-    url = f"http://{daemon.host}:{wanted}" if wanted else "the url that it logs"
+    where = f"http://{daemon.host}:{wanted}/healthz, /readyz, /metrics"
+    reach = "".join(f"{line}\n             " for line in reaching_this_program())
     session.out.note(
-        f"The year goes on from {clock.continues_from:%d %B %Y}, {clock.speed:g} seconds in one; Ctrl-C ends it, and "
-        "the next time it goes on from there.\n"
-        f"  how it is  {url}/healthz, /readyz, /metrics\n"
+        f"The year that ended on {clock.continues_from:%d %B %Y} goes on, {clock.speed:g} seconds in one; Ctrl-C ends "
+        "it, and the next time it goes on from there.\n"
+        f"  how it is  {where if wanted else '/healthz, /readyz and /metrics of the url that it logs'}\n"
         f"  mails      {settings.mail.folder}/<reseller>/*.eml\n"
-        f"  look       export VIPFLOW_CONFIG={settings.file}\n"
+        f"  look       {reach}export VIPFLOW_CONFIG={settings.file}\n"
         "             vipflow daemon list; vipflow timers --reseller thames; vipflow mail list --reseller thames"
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vipflow.config import ClockSettings, DatabaseSettings, MailSettings, Settings, load_settings
 from vipflow.errors import BadInput
+from vipflow.store.schema import migrate
 
 SPEED = 3600.0
 """An hour a second: a day takes 24 seconds."""
@@ -57,6 +58,7 @@ def continued(played: Path, folder: Path, *, speed: float | None = None, fresh: 
     database = folder.resolve() / "vipflow.db"
     if not database.exists():
         _copy(played / "vipflow.db", database)
+    migrate(f"sqlite:///{database}")  # a demo of an earlier release goes on, too
     # Whatever the environment says of databases and mails: the demo touches its own alone, and sends nothing.
     return load_settings(config).model_copy(
         update={
