@@ -36,7 +36,6 @@ TRIES = 2
 """How many children a mail may cost: the first may have ended for a reason of its own."""
 _START_SECONDS = 60.0
 _TOGETHER = 16  # jobs at a time: handing them over costs a tenth of making them, and waiting for the other side more
-_SMALL = 32 * 1024  # so much fits into the line to a child that is busy: nobody waits for who waits for him
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 
@@ -133,9 +132,8 @@ class _Round:
         while len(self.answers) < len(self.jobs):
             children = self.workshop._staffed(len(self.jobs) - len(self.answers))
             for child in list(children):
-                while self.waiting and child.ready and self._may_have_more(child):
-                    if not self._hand_out(child):
-                        break
+                if self.waiting and child.ready and not child.jobs:
+                    self._hand_out(child)
             busy = [child for child in children if child.jobs or not child.ready]
             until = min((child.until for child in busy), default=0.0)
             ready = wait([child.line for child in busy], max(0.0, until - _now()))
@@ -146,28 +144,12 @@ class _Round:
                     self._lose(child, f"it took longer than {self.workshop.limits.wall_seconds:g} seconds")
         return [self.answers[place] for place in range(len(self.jobs))]
 
-    def _may_have_more(self, child: _Child) -> bool:
-        """A child that is busy may have the next jobs waiting at its side; one that makes a job alone has only that: so
-        what ends it is known.
-        """
-        if not child.jobs:
-            return True
-        return len(child.jobs) == 1 and len(child.jobs[0]) > 1 and len(self.waiting[0]) > 1
-
-    def _hand_out(self, child: _Child) -> bool:
-        """Whether the child has got the next jobs."""
-        places = self.waiting[0]
-        content = msgspec.msgpack.encode([self.jobs[place] for place in places])
-        if child.jobs and len(content) > _SMALL:
-            return False
-        child.jobs.append(self.waiting.popleft())
-        child.until = _now() + self.workshop.limits.wall_seconds
+    def _hand_out(self, child: _Child) -> None:
+        child.jobs, child.until = self.waiting.popleft(), _now() + self.workshop.limits.wall_seconds
         try:
-            child.line.send_bytes(content)
+            child.line.send_bytes(msgspec.msgpack.encode([self.jobs[place] for place in child.jobs]))
         except OSError:
             self._lose(child, "")
-            return False
-        return True
 
     def _hear(self, child: _Child) -> None:
         try:
@@ -180,12 +162,12 @@ class _Round:
         elif answer == _NO_MEMORY:
             self._lose(child, f"it needs more than {self.workshop.limits.megabytes} MB of memory")
         else:
-            self.answers.update(zip(child.jobs.popleft(), _answers.decode(answer), strict=True))
-            child.until = _now() + self.workshop.limits.wall_seconds
+            self.answers.update(zip(child.jobs, _answers.decode(answer), strict=True))
+            child.jobs = ()
 
     def _lose(self, child: _Child, why: str) -> None:
         """A child is ended, or was; what it had in hand is tried again, and given up at last."""
-        places, ready = tuple(place for some in child.jobs for place in some), child.ready
+        places, ready = child.jobs, child.ready
         code = self.workshop._drop(child)
         if not ready:
             raise WorkshopError(f"one of them does not start ({_called(code)})")
@@ -207,9 +189,7 @@ class _Round:
 
 
 class _Child:
-    """One child process, and the line to it. `jobs` are what it has in hand, some at a time; `until` when its answer is
-    overdue.
-    """
+    """One child process, and the line to it. `jobs` are what it has in hand; `until` when its answer is overdue."""
 
     def __init__(self, templates: Templates, limits: Limits) -> None:
         self.line, far = Pipe()
@@ -229,7 +209,7 @@ class _Child:
             raise WorkshopError(f"one of them cannot be started: {fault}") from fault
         finally:
             far.close()
-        self.jobs: deque[tuple[int, ...]] = deque()
+        self.jobs: tuple[int, ...] = ()
         self.ready = False
         self.until = _now() + _START_SECONDS
         folders = tuple(str(folder.resolve()) for folder in templates.folders)
