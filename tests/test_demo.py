@@ -300,13 +300,13 @@ def test_the_demo_touches_no_database_but_its_own(tmp_path, monkeypatch):
 
 
 def test_it_says_first_how_to_reach_this_very_program(monkeypatch, tmp_path):
-    from vipflow.cli.demo import _reaching_this_program
+    from vipflow.cli.demo import reaching_this_program
 
     (tmp_path / "bin dir").mkdir()
     script = tmp_path / "bin dir" / "vipflow"
     script.touch(mode=0o755)
     monkeypatch.setattr("sys.executable", str(script.with_name("python")))
     monkeypatch.setenv("PATH", "/nowhere")
-    assert list(_reaching_this_program()) == [f"export PATH='{script.parent}':$PATH"]
+    assert list(reaching_this_program()) == [f"export PATH='{script.parent}':$PATH"]
     monkeypatch.setenv("PATH", str(script.parent))
-    assert list(_reaching_this_program()) == []
+    assert list(reaching_this_program()) == []
