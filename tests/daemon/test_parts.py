@@ -86,10 +86,11 @@ def test_nobody_takes_for_a_sign_of_life_who_has_not_looked_at_the_silence_yet(s
 
 
 def test_a_thread_that_waits_for_a_database_does_not_keep_who_is_asked_to_stop():
-    waits = threading.Event()
+    began, waits = threading.Event(), threading.Event()
     pool = ThreadPoolExecutor(2, thread_name_prefix=THREAD)
     pool.submit(lambda: None)
-    pool.submit(waits.wait)
+    pool.submit(lambda: (began.set(), waits.wait()))
+    assert began.wait(10)  # what has not begun is only cancelled
     try:
         assert not asyncio.run(_threads_ended(pool))
     finally:
