@@ -88,8 +88,13 @@ def test_nobody_takes_for_a_sign_of_life_who_has_not_looked_at_the_silence_yet(s
 def test_a_thread_that_waits_for_a_database_does_not_keep_who_is_asked_to_stop():
     began, waits = threading.Event(), threading.Event()
     pool = ThreadPoolExecutor(2, thread_name_prefix=THREAD)
+
+    def ask() -> None:
+        began.set()
+        waits.wait()
+
     pool.submit(lambda: None)
-    pool.submit(lambda: (began.set(), waits.wait()))
+    pool.submit(ask)
     assert began.wait(10)  # what has not begun is only cancelled
     try:
         assert not asyncio.run(_threads_ended(pool))
