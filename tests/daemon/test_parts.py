@@ -80,7 +80,8 @@ def test_nobody_takes_for_a_sign_of_life_who_has_not_looked_at_the_silence_yet(s
     try:
         assert asyncio.run(daemon.run()) == 0
         assert seen == [[]]
-        assert [each.state for each in known_daemons(installation, everybody=True)] == ["stopped"]
+        # The signal may come before it has written that it lives, or after.
+        assert {each.state for each in known_daemons(installation, everybody=True)} <= {"stopped"}
     finally:
         installation.close()
 
