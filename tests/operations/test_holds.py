@@ -163,6 +163,21 @@ def test_events_of_systems_are_kept_and_applied_in_the_order_in_which_they_happe
     assert is_sound(world)
 
 
+def test_an_event_that_a_hold_kept_and_that_names_two_by_then_is_shown_and_waits_no_more(world: World) -> None:
+    """It was saved: nobody can tell its sender any more that it means nothing."""
+    shared = {"name": "Zoé Roux", "email": "zoe@shared.example"}
+    customer = world.invite(contact=shared)
+    ident = hold(world, customer)
+    kept = post(world, "1", "customer.note", "customers/zoe@shared.example", text="a word")
+    assert (kept.verdict, kept.waiting_for) == ("parked", f"hold/{ident}")
+    world.invite("Bleu Nuit", contact=shared)
+    release(world, ident)
+    tick_parked(world.installation)
+    assert [row.verdict for row in rows(world, "inbox", source="shop")] == ["quarantined"]
+    assert [row.kind for row in rows(world, "incidents")] == ["quarantined"]
+    assert is_sound(world)
+
+
 def test_a_payment_that_a_hold_kept_counts_with_its_own_date_and_undoes_no_more_than_it_must(world: World) -> None:
     held, free = world.invite("Élan Vert"), world.invite("Bleu Nuit")
     for each in (held, free):

@@ -517,7 +517,7 @@ class _Posting:
             check_not_ahead(envelope, self.batch.now)
             target = place(envelope, self.workflows, self.batch.directory)
         except BadInput as wrong:
-            return wrong
+            return self._no_longer_placed(envelope, received_at, wrong) if known else wrong
         if target.waiting_for is not None and envelope.actor.kind == "staff":
             return self._park(envelope, target.waiting_for, received_at, known)
         if target.subject is not None and target.subject in blocked:
@@ -539,6 +539,17 @@ class _Posting:
         for nth, index in enumerate(self.places.get(key, ())):
             self.answers[index] = answer if nth == 0 else msgspec.structs.replace(answer, replayed=True)
         return answer
+
+    def _no_longer_placed(self, envelope: Envelope, received_at: datetime, wrong: BadInput) -> Verdict:
+        """An event that was kept, and by now means nobody in particular: its sender was told that it is saved, so it is
+        shown to a person.
+        """
+        verdict, incident = _quarantined(envelope, None, wrong)
+        self.batch.strangers.append((None, incident))
+        self.parked.pop((envelope.source, envelope.id), None)
+        self.answered.append(Answered(envelope, verdict, received_at, None, known=True))
+        self.settled[envelope.source, envelope.id] = (envelope.body_hash, verdict)
+        return verdict
 
     def _park(self, envelope: Envelope, waiting_for: str, received_at: datetime, known: bool) -> Answer:
         if envelope.actor.kind == "staff":
