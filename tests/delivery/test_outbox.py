@@ -20,6 +20,7 @@ from vipflow.delivery.transport import FileTransport, Outcome, Parcel
 from vipflow.errors import Busy, VipflowError
 from vipflow.store.database import ConnectionLost, Database
 from vipflow.store.outgoing import LEASE
+from vipflow.store.tables import messages
 
 PUT_OFF = Outcome("temporary", "recipients", "451 4.7.1 greylisted, come back later", 451)
 REFUSED = Outcome("permanent", "content", "554 5.7.1 we do not like this", 554)
@@ -353,6 +354,20 @@ def test_a_database_that_stays_busy_is_told_and_what_left_counts_as_a_copy(libra
     (row,) = library.mails()
     assert (row.state, row.copies) == ("sent", 2)
     assert library.clean()
+
+
+def test_kept_bytes_that_were_damaged_do_not_leave(library: Library) -> None:
+    library.lend("Emma")
+    library.postman.answers = lambda parcel: Outcome("temporary", "recipients", "451 later", 451)
+    library.after(days=20)
+    with library.world.database.write() as connection:
+        connection.execute(messages.update().values(content_hash="0" * 64))
+    library.postman.answers = lambda parcel: None
+    library.pass_(hours=1)
+    library.deliver()
+    (row,) = library.mails()
+    assert (row.state, row.copies) == ("held", 0)
+    assert "damaged" in row.note
 
 
 # --- what cannot be written ----------------------------------------------------------------------------------------

@@ -210,9 +210,9 @@ class Daemon:
         for task in background:
             task.cancel()
         ended = await self._put_down()
-        self.parts.close()
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(asyncio.to_thread(self._leave), 1.0)
+        for closing in (self.parts.close, self._leave):  # neither a mail being written nor a database may hold us up
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(asyncio.to_thread(closing), 1.0)
         self.web.stop()
         await asyncio.wait([web], timeout=1.5)
         log.info(
@@ -261,7 +261,7 @@ class Daemon:
     async def _watch_clock(self) -> None:
         watch = ClockWatch()
         while True:
-            await asyncio.sleep(CLOCK_LOOK)
+            await asyncio.sleep(CLOCK_LOOK)  # why: a clock that is set tells nobody
             jump = watch.jumped()
             if jump is not None:
                 log.warning("clock_jumped", seconds=round(jump.total_seconds(), 3))

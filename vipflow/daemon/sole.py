@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from vipflow.errors import VipflowError
+from vipflow.store.database import DatabaseUnusable
 
 
 class AlreadyServed(VipflowError):
@@ -47,9 +48,13 @@ class Sole:
     """The right to be the daemon of an SQLite database: a lock on `<database>.daemon`, gone when its process ends."""
 
     def __init__(self, file: Path, label: str) -> None:
-        """Raises AlreadyServed where another has it."""
+        """Raises AlreadyServed where another has it, DatabaseUnusable where there can be no such file."""
         path = file.with_name(file.name + ".daemon")
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        try:
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        except OSError as error:
+            problem = f"the lock file {path.name} beside it cannot be used ({error.strerror})"
+            raise DatabaseUnusable(label, problem, "let vipflow write in its folder") from error
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -30,4 +30,4 @@ async def keep_alive(part: str, loop: Callable[[], Awaitable[None]], restarted: 
         problem = "it ended" if fault is None else f"{type(fault).__name__}: {' '.join(str(fault).split())}"
         log.warning("part_restarted", part=part, problem=problem, again_in_seconds=pause)
         restarted(part)
-        await asyncio.sleep(pause)
+        await asyncio.sleep(pause)  # why: what failed at once would fail again
