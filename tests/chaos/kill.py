@@ -152,7 +152,7 @@ class Run:
         deadline = time.monotonic() + CALM_WITHIN
         try:
             while self._work_left(installation) and time.monotonic() < deadline:
-                time.sleep(0.2)
+                time.sleep(0.2)  # why: other processes work, and nothing tells when they are done
         finally:
             installation.close()
         for role in [each for each in self.roles if each.startswith("daemon")]:

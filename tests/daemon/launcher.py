@@ -37,7 +37,7 @@ class SlowTransport:
                 outcomes.append(Outcome("not_tried", "connect", "it is being stopped, or the lease is over"))
                 continue
             log.info("mail_in_hand")
-            await asyncio.sleep(self._seconds)
+            await asyncio.sleep(self._seconds)  # why: a mail server that is slow
             outcomes += await self._files.send([parcel], now)
         return outcomes
 

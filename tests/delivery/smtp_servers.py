@@ -25,6 +25,7 @@ import re
 import socket
 import ssl
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +55,7 @@ class Taken:
         return found.group(1).decode() if found else ""
 
 
-class Server:
+class Server(ABC):
     """What both have in common. `taken` grows as copies are taken over; `connections` counts those accepted."""
 
     def __init__(self) -> None:
@@ -125,11 +126,13 @@ class Server:
         self.taken.append(taken)
         self._noticed()
 
+    @abstractmethod
     async def _listen(self, sock: socket.socket) -> asyncio.Server:
-        raise NotImplementedError
+        """Begins to take sessions."""
 
+    @abstractmethod
     async def _hang_up(self) -> None:
-        raise NotImplementedError
+        """Ends those that are open."""
 
 
 # --- certificates -------------------------------------------------------------------------------------------------
@@ -483,7 +486,7 @@ class _Talk:
             await asyncio.to_thread(self.server.holds.wait, 10)
         while self.server.drips is not None:
             await self.say("250-and")
-            await asyncio.sleep(self.server.drips)
+            await asyncio.sleep(self.server.drips)  # why: a server that drips
         taken = Taken(mail.sender, tuple(mail.recipients), content)
         to = mail.recipients[0] if mail.recipients else None
         deed = self.server._order("dot", False, to, taken.message_id)

@@ -51,7 +51,7 @@ def refused_with(server: object, secret: str | None = None, **settings: object) 
         assert outcome.says in paused.says
         found.append(f"{paused.stage}: {paused.says}")
 
-    defaults = {"host": server.host, "port": server.port, "timeout": 5}  # type: ignore[attr-defined]
+    defaults = {"host": server.host, "port": server.port, "timeout": 5}  # type: ignore[attr-defined]  # why: a server of either kind
     with_relay(SmtpTransport(SmtpSettings(**(defaults | settings)), secret), story)
     return found[0]
 
@@ -67,10 +67,10 @@ def test_mails_leave_encrypted_and_with_auth(certificates: Certificates, securit
         settings = SmtpSettings(
             host=host,
             port=server.port,
-            security=security,  # type: ignore[arg-type]
+            security=security,  # type: ignore[arg-type]  # why: pydantic reads it
             ca_file=certificates.ca_file,
             username="vipflow",
-            password=USERS["vipflow"],  # type: ignore[arg-type]
+            password=USERS["vipflow"],  # type: ignore[arg-type]  # why: pydantic reads it
             connections=1,
         )
 
@@ -202,7 +202,7 @@ def test_a_mechanism_that_is_offered_but_not_done_gives_way_to_the_next(certific
             port=server.port,
             ca_file=certificates.ca_file,
             username="vipflow",
-            password=USERS["vipflow"],  # type: ignore[arg-type]
+            password=USERS["vipflow"],  # type: ignore[arg-type]  # why: pydantic reads it
         )
 
         async def story(relay: SmtpTransport) -> None:
@@ -219,7 +219,7 @@ def test_a_password_goes_over_a_plain_line_to_this_machine_only() -> None:
             port=server.port,
             security="none",
             username="vipflow",
-            password=USERS["vipflow"],  # type: ignore[arg-type]
+            password=USERS["vipflow"],  # type: ignore[arg-type]  # why: pydantic reads it
         )
 
         async def story(relay: SmtpTransport) -> None:
@@ -227,7 +227,7 @@ def test_a_password_goes_over_a_plain_line_to_this_machine_only() -> None:
 
         with_relay(SmtpTransport(settings, USERS["vipflow"]), story)
     with pytest.raises(ValueError, match="would travel readable"):
-        SmtpSettings(host="192.0.2.1", security="none", username="u", password="p")  # type: ignore[arg-type]
+        SmtpSettings(host="192.0.2.1", security="none", username="u", password="p")  # type: ignore[arg-type]  # why: pydantic reads it
 
 
 def test_where_the_server_offers_no_auth_no_password_leaves() -> None:
@@ -546,7 +546,7 @@ def test_a_wrong_password_is_not_tried_over_all_sessions_at_once(certificates: C
             port=server.port,
             ca_file=certificates.ca_file,
             username="vipflow",
-            password="wrong",  # type: ignore[arg-type]
+            password="wrong",  # type: ignore[arg-type]  # why: pydantic reads it
             connections=8,
         )
 
@@ -614,7 +614,7 @@ def test_closing_finishes_the_mail_in_hand_and_begins_no_other() -> None:
 )
 def test_a_cancelled_round_still_says_what_became_of_each_mail(at: str, kind: str) -> None:
     with ScriptedServer() as server:
-        server.at(at, Hang(), times=None)  # type: ignore[arg-type]
+        server.at(at, Hang(), times=None)  # type: ignore[arg-type]  # why: any point
 
         async def story(relay: SmtpTransport) -> None:
             sending = asyncio.create_task(relay.send([parcel(1), parcel(2)], NOW))
@@ -665,7 +665,7 @@ def test_cancelling_while_it_connects_opens_nothing_for_long() -> None:
 
 def test_the_settings_say_which_transport(tmp_path: Path) -> None:
     assert isinstance(make_transport(Settings()), FileTransport)
-    made = make_transport(Settings(mail={"transport": "smtp"}))  # type: ignore[arg-type]
+    made = make_transport(Settings(mail={"transport": "smtp"}))  # type: ignore[arg-type]  # why: pydantic reads it
     assert isinstance(made, SmtpTransport)
     assert made.longest == timedelta(seconds=120)
 
@@ -675,7 +675,7 @@ def password_file(folder: Path, content: bytes | None) -> Iterator[Settings]:
     file = folder / "password"
     if content is not None:
         file.write_bytes(content)
-    yield Settings(mail={"transport": "smtp"}, smtp={"username": "u", "password_file": file})  # type: ignore[arg-type]
+    yield Settings(mail={"transport": "smtp"}, smtp={"username": "u", "password_file": file})  # type: ignore[arg-type]  # why: pydantic reads it
 
 
 def test_a_password_file_holds_the_password_alone(tmp_path: Path) -> None:

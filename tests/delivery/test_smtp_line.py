@@ -74,7 +74,7 @@ def test_replies_that_come_at_once_are_given_one_by_one(play: Callable[[Story], 
 
 def test_bytes_that_nobody_reads_are_waited_for_no_longer_than_asked(play: Callable[[Story], None]) -> None:
     async def story(line: Line, peer: Peer) -> None:
-        peer[1].transport.pause_reading()  # type: ignore[attr-defined]
+        peer[1].transport.pause_reading()  # type: ignore[attr-defined]  # why: asyncio types it as any transport
         peer[1].write(b"250 talks but does not listen\r\n")
 
         async def talk_on() -> None:

@@ -59,7 +59,7 @@ def open_workshop(templates: Templates) -> Iterator[Callable[..., Workshop]]:
     opened: list[Workshop] = []
 
     def open_(**changes: object) -> Workshop:
-        opened.append(Workshop(templates, **{"workers": 1, "limits": TIGHT, **changes}))  # type: ignore[arg-type]
+        opened.append(Workshop(templates, **{"workers": 1, "limits": TIGHT, **changes}))  # type: ignore[arg-type]  # why: any
         return opened[-1]
 
     yield open_

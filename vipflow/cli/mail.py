@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,8 +43,8 @@ def add_to(app: typer.Typer) -> None:
     command(mail, "list")(list_)
     command(mail, "show")(show)
     command(mail, "preview", needs="files")(preview)
-    for act in (retry, hold, release, discard):
-        command(mail, act.__name__)(act)
+    for act in ACTS:
+        command(mail, act)(_acting(act))
     command(mail, "suppressed")(suppressed)
     command(mail, "unsuppress")(unsuppress)
     app.add_typer(mail)
@@ -176,67 +177,35 @@ def _write_all(session: Session, template: str | None, reseller: str | None, eve
 # --- acts ----------------------------------------------------------------------------------------------------------
 
 
-def retry(
-    session: Session,
-    keys: Keys = None,
-    all_matching: AllMatching = False,
-    state: ActStates = None,
-    template: ActTemplate = None,
-    customer: ActCustomer = None,
-    reason: Why = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-) -> None:
-    """Lets mails leave again that were given up: dead, uncertain or held.
+ACTS: dict[MailAct, str] = {
+    "retry": """Lets mails leave again that were given up: dead, uncertain or held.
 
     A mail that was sent is never sent again. Of an uncertain one a copy may have arrived; the next is the same.
-    """
-    _act(session, "retry", keys, all_matching, state, template, customer, reason, dry_run, yes)
+    """,
+    "hold": "Keeps mails that wait from leaving, until they are released.",
+    "release": "Lets mails go that were held. They leave if they are still true. A reason is needed.",
+    "discard": "Gives mails up for good: they never leave. A reason is needed.",
+}
 
 
-def hold(
-    session: Session,
-    keys: Keys = None,
-    all_matching: AllMatching = False,
-    state: ActStates = None,
-    template: ActTemplate = None,
-    customer: ActCustomer = None,
-    reason: Why = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-) -> None:
-    """Keeps mails that wait from leaving, until they are released."""
-    _act(session, "hold", keys, all_matching, state, template, customer, reason, dry_run, yes)
+def _acting(act: MailAct) -> Callable[..., None]:
+    """The command of an act; all of them take the same options."""
 
+    def run(
+        session: Session,
+        keys: Keys = None,
+        all_matching: AllMatching = False,
+        state: ActStates = None,
+        template: ActTemplate = None,
+        customer: ActCustomer = None,
+        reason: Why = None,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+    ) -> None:
+        _act(session, act, keys, all_matching, state, template, customer, reason, dry_run, yes)
 
-def release(
-    session: Session,
-    keys: Keys = None,
-    all_matching: AllMatching = False,
-    state: ActStates = None,
-    template: ActTemplate = None,
-    customer: ActCustomer = None,
-    reason: Why = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-) -> None:
-    """Lets mails go that were held. They leave if they are still true. A reason is needed."""
-    _act(session, "release", keys, all_matching, state, template, customer, reason, dry_run, yes)
-
-
-def discard(
-    session: Session,
-    keys: Keys = None,
-    all_matching: AllMatching = False,
-    state: ActStates = None,
-    template: ActTemplate = None,
-    customer: ActCustomer = None,
-    reason: Why = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-) -> None:
-    """Gives mails up for good: they never leave. A reason is needed."""
-    _act(session, "discard", keys, all_matching, state, template, customer, reason, dry_run, yes)
+    run.__doc__ = ACTS[act]
+    return run
 
 
 def _act(
