@@ -60,15 +60,14 @@ def test_three_daemons_share_timers_and_mails_and_double_nothing(postgres_place:
 
 def test_one_killed_and_one_frozen_past_its_lease_lose_nothing_and_double_nothing(postgres_place: Place):
     place = postgres_place
-    constants = {"lease": LEASE, "stands_still": STANDS_STILL}
-    several = [place.serve(launched={**constants, "slow": 0.02}) for _ in range(3)]
+    constants = {"lease": LEASE, "stands_still": STANDS_STILL, "slow": 0.02}
+    killed = place.serve(launched={**constants, "hit_by": signal.SIGKILL})
+    frozen = place.serve(launched={**constants, "hit_by": signal.SIGSTOP})
+    living = place.serve(launched=constants)
     begins = spread(3)
     place.boil(EGGS, rings_at=lambda number: begins + timedelta(milliseconds=20 * number))
-    killed, frozen, living = several
-    killed.wait_for("mail_in_hand")
-    killed.kill()
-    frozen.wait_for("mail_in_hand")
-    frozen.send(signal.SIGSTOP)
+    killed.wait_for("hit")
+    frozen.wait_for("hit")
     wait_until(place, f"SELECT count(*) = {EGGS} FROM messages WHERE state IN ('sent', 'uncertain')", seconds=90)
     in_the_middle = copies(place)
     frozen.send(signal.SIGCONT)
