@@ -14,9 +14,11 @@ from sqlalchemy import Connection
 
 from vipflow.clock import Clock, HostClock
 from vipflow.engine import parked, posting, sweeping
+from vipflow.engine.addresses import Arrival
 from vipflow.engine.batch import Batch
 from vipflow.engine.envelope import Envelope
 from vipflow.engine.in_hand import InHand
+from vipflow.engine.pause import collection_paused
 from vipflow.engine.quarantine import CRASHES_AT_MOST, Suspected
 from vipflow.engine.sweeping import SweepReport
 from vipflow.engine.tenants import Tenants
@@ -65,7 +67,10 @@ class Engine:
         A verdict returned is on disk. An event that makes the database refuse the batch is found by halving and
         quarantined; the others stand. Raises Busy or DatabaseUnusable where nothing was written.
         """
-        return posting.post(self, tenant, list(envelopes)) if envelopes else []
+        if not envelopes:
+            return []
+        with collection_paused():
+            return posting.post(self, tenant, list(envelopes))
 
     # --- timers ---------------------------------------------------------------------------------------------------
 
@@ -75,7 +80,8 @@ class Engine:
         One transaction for a tenant's subjects; where one of them makes it fail it is found by halving, and its timers
         are tried again later, so that no subject stops the others.
         """
-        return sweeping.sweep(self, most)
+        with collection_paused():
+            return sweeping.sweep(self, most)
 
     def next_due(self) -> datetime | None:
         """When the next timer wants to be looked at; None when nothing is armed."""
@@ -132,18 +138,18 @@ class Engine:
         return self.in_hand.noted(tenant, keys) if self.in_hand is not None else nullcontext()
 
     @contextmanager
-    def taken_in_hand(self, batch: Batch, envelopes: Sequence[Envelope]) -> Iterator[None]:
+    def taken_in_hand(self, batch: Batch, arrivals: Sequence[Arrival]) -> Iterator[None]:
         """Within the block the subjects of the batch are noted, and events that would open one. Raises Suspected where
         a process died with one of them and it is not alone, or where that happened too often; else it is cleared.
         """
         if self.in_hand is None:
             yield
             return
-        openings = [e.cause for e in envelopes if e.event in self.workflows[e.workflow].openings]
+        openings = [each.envelope.cause for each in arrivals if each.event in each.machine.openings]
         keys = [*batch.works, *openings]
         crashed = crashes_with(batch.connection, batch.tenant.id, keys)
         worst = max(crashed.items(), key=lambda each: each[1], default=None)
-        if worst is not None and (len(envelopes) > 1 or worst[1] >= CRASHES_AT_MOST):
+        if worst is not None and (len(arrivals) > 1 or worst[1] >= CRASHES_AT_MOST):
             raise Suspected(*worst)
         with self.in_hand.noted(batch.tenant.id, keys):
             yield

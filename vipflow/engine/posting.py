@@ -10,12 +10,11 @@ import msgspec
 
 from vipflow.case import Decision, Event, Refusal, Stale
 from vipflow.decide import decide
-from vipflow.engine.addresses import Target, names_in, path_of, place
+from vipflow.engine.addresses import Arrival, Target, arrival, names_in, place
 from vipflow.engine.batch import Batch, Work
 from vipflow.engine.envelope import Envelope, Verdict, check_not_ahead
 from vipflow.engine.holds import is_a_hold, waits_for, was_kept
 from vipflow.engine.inbox import envelope_from_row, verdict_from_row
-from vipflow.engine.pause import collection_paused
 from vipflow.engine.quarantine import Suspected
 from vipflow.engine.verdicts import (
     Answer,
@@ -84,7 +83,7 @@ def _quarantine(engine: Engine, tenant_id: int, envelope: Envelope, problem: Exc
 
 
 def _transact(engine: Engine, tenant_id: int, envelopes: list[Envelope], *, salt: int) -> list[Answer]:
-    with collection_paused(), engine.database.write() as connection:
+    with engine.database.write() as connection:
         batch = engine.batch(connection, tenant_id, engine.now(connection))
         posting = Posting(engine, batch, envelopes, salt)
         answers = posting.run()
@@ -120,29 +119,33 @@ class Posting:
     def run(self) -> list[Answer]:
         batch = self.batch
         self._read_inbox()
-        self._prepare(self.envelopes)
-        with self.engine.taken_in_hand(batch, self.envelopes):
-            self._apply_all([(i, e, batch.now, False) for i, e in enumerate(self.envelopes)])
+        queue = [arrival(e, self.workflows, batch.now, index=index) for index, e in enumerate(self.envelopes)]
+        self._prepare(queue)
+        with self.engine.taken_in_hand(batch, queue):
+            self._apply_all(queue)
             self._wake_parked()
         self.answered += self.parked.values()
         return [answer for answer in self.answers if answer is not None]
 
     def retry(self, rows: Sequence[Any]) -> None:
         """Takes parked rows of the inbox up again, earliest first."""
-        waiting = [(envelope_from_row(self.workflows, row), row.received_at) for row in rows]
+        waiting = [self._arrival_from(row) for row in rows]
         self.waiting.update({(row.source, row.event_id): row.waiting_for for row in rows})
-        self._prepare([envelope for envelope, _ in waiting])
-        still = self._still_parked(envelope for envelope, _ in waiting)
-        waiting = [each for each in waiting if (each[0].source, each[0].id) in still]
-        waiting.sort(key=lambda w: (w[0].occurred_at, w[0].id))
-        with self.engine.taken_in_hand(self.batch, [envelope for envelope, _ in waiting]):
-            self._apply_all([(None, envelope, received, True) for envelope, received in waiting])
+        self._prepare(waiting)
+        still = self._still_parked(waiting)
+        waiting = [each for each in waiting if each.key in still]
+        waiting.sort(key=_when_it_happened)
+        with self.engine.taken_in_hand(self.batch, waiting):
+            self._apply_all(waiting)
             self._wake_parked()
         self.answered += self.parked.values()
 
-    def _still_parked(self, envelopes: Iterable[Envelope]) -> set[tuple[str, str]]:
+    def _arrival_from(self, row: Any) -> Arrival:
+        return arrival(envelope_from_row(self.workflows, row), self.workflows, row.received_at, known=True)
+
+    def _still_parked(self, arrivals: Iterable[Arrival]) -> set[tuple[str, str]]:
         """Which of these wait even now that their subjects are locked: others may have woken some meanwhile."""
-        keys = {(envelope.source, envelope.id) for envelope in envelopes}
+        keys = {each.key for each in arrivals}
         sources, ids = sorted({source for source, _ in keys}), sorted({ident for _, ident in keys})
         rows = store.received(self.batch.connection, self.batch.tenant.id, sources, ids) if keys else ()
         return {(row.source, row.event_id) for row in rows if row.verdict == "parked"}
@@ -153,66 +156,52 @@ class Posting:
         for row in store.received(self.batch.connection, self.batch.tenant.id, sources, ids):
             self.settled[row.source, row.event_id] = (row.body_hash, verdict_from_row(row))
 
-    def _prepare(self, envelopes: Sequence[Envelope]) -> None:
+    def _prepare(self, arrivals: Sequence[Arrival]) -> None:
         """Looks up every name that the events use and locks the subjects they lead to."""
-        values: set[str] = set()
-        for envelope in envelopes:
-            values |= self._names_of(envelope)
-        self._look_up_and_lock(envelopes, values)
+        values: set[str] = set().union(*map(names_in, arrivals))
+        self._look_up_and_lock(arrivals, values)
         if self.engine.database.dialect == "postgresql":
             # Others write beside us there, and may have given a name while we waited for the lock.
-            self._look_up_and_lock(envelopes, values)
+            self._look_up_and_lock(arrivals, values)
 
-    def _look_up_and_lock(self, envelopes: Sequence[Envelope], values: set[str]) -> None:
+    def _look_up_and_lock(self, arrivals: Sequence[Arrival], values: set[str]) -> None:
         batch = self.batch
         batch.look_up(values)
-        batch.look_up(self._subjects_whose_only_case_is_meant(envelopes))
+        batch.look_up(self._subjects_whose_only_case_is_meant(arrivals))
         batch.lock({found.subject for cases in batch.directory.entries.values() for found in cases.values()})
 
-    def _subjects_whose_only_case_is_meant(self, envelopes: Sequence[Envelope]) -> set[str]:
+    def _subjects_whose_only_case_is_meant(self, arrivals: Sequence[Arrival]) -> set[str]:
         """A workflow with one case per subject is found under the subject's reference."""
         found: set[str] = set()
-        for envelope in envelopes:
-            machine = self.workflows[envelope.workflow]
-            if machine.one_per_subject and not machine.is_subject and envelope.event not in machine.openings:
-                for collection, value in path_of(envelope):
+        for each in arrivals:
+            machine = each.machine
+            if machine.one_per_subject and not machine.is_subject and each.event not in machine.openings:
+                for collection, value in each.path or ():
                     found.update(f.subject for f in self.batch.directory.find(collection, value))
-        return found
-
-    def _names_of(self, envelope: Envelope) -> set[str]:
-        machine = self.workflows[envelope.workflow]
-        try:
-            found = names_in(envelope, machine)
-        except BadInput:
-            return set()
-        for name in machine.names:
-            value = getattr(envelope.data, name.fact, None)
-            if isinstance(value, str) and value:
-                found.add(value)
         return found
 
     # --- the queue ------------------------------------------------------------------------------------------------
 
-    def _apply_all(self, queue: list[tuple[int | None, Envelope, datetime, bool]]) -> None:
+    def _apply_all(self, queue: Sequence[Arrival]) -> None:
         """Applies events in order; one whose subject lacks a settled case waits, with all that follow for the
         subject.
         """
         while queue:
             later = []
             blocked: set[str] = set()
-            for index, envelope, received_at, known in queue:
-                answer = self._answer(envelope, received_at, known, blocked)
+            for each in queue:
+                answer = self._answer(each, blocked)
                 if answer is None:
-                    later.append((index, envelope, received_at, known))
-                elif index is not None:
-                    self.answers[index] = answer
-                    self.places.setdefault((envelope.source, envelope.id), []).append(index)
+                    later.append(each)
+                elif each.index is not None:
+                    self.answers[each.index] = answer
+                    self.places.setdefault(each.key, []).append(each.index)
             self.batch.load_missing()
             queue = later
 
-    def _answer(self, envelope: Envelope, received_at: datetime, known: bool, blocked: set[str]) -> Answer | None:
-        key = (envelope.source, envelope.id)
-        if not known and key in self.settled:
+    def _answer(self, arrived: Arrival, blocked: set[str]) -> Answer | None:
+        envelope, key = arrived.envelope, arrived.key
+        if not arrived.known and key in self.settled:
             body_hash, verdict = self.settled[key]
             if body_hash != envelope.body_hash:
                 return Conflict(
@@ -222,57 +211,59 @@ class Posting:
                     "send the new fact under a new id",
                 )
             return msgspec.structs.replace(verdict, replayed=True)
+        batch = self.batch
         try:
-            check_not_ahead(envelope, self.batch.now)
-            target = place(envelope, self.workflows, self.batch.directory)
+            check_not_ahead(envelope, batch.now)
+            target = place(arrived, self.workflows, batch.directory)
         except BadInput as wrong:
-            return self._no_longer_placed(envelope, received_at, wrong) if known else wrong
-        if target.waiting_for is not None and envelope.actor.kind == "staff":
-            return self._park(envelope, target.waiting_for, received_at, known)
+            return self._no_longer_placed(arrived, wrong) if arrived.known else wrong
+        of_staff = envelope.actor.kind == "staff"
+        if target.waiting_for is not None and of_staff:
+            return self._not_found(target.waiting_for)
         if target.subject is not None and target.subject in blocked:
             return None
-        if target.subject is not None and target.subject not in self.batch.works:
-            self.batch.lock([target.subject])
-        held = self.batch.held(target.subject)
-        if held is not None and envelope.actor.kind != "staff":
-            return self._park(envelope, waits_for(held), received_at, known)
+        if target.subject is not None and target.subject not in batch.works:
+            batch.lock([target.subject])
+        held = batch.held(target.subject)
+        if held is not None and not of_staff:
+            return self._park(arrived, waits_for(held))
         if target.waiting_for is not None:
-            return self._park(envelope, target.waiting_for, received_at, known)
-        answer = (
-            self._decide(envelope, target, received_at) if held is None else refused_by_hold(envelope, target, held)
-        )
+            return self._park(arrived, target.waiting_for)
+        answer = self._decide(arrived, target) if held is None else refused_by_hold(envelope, target, held)
         if answer is None:
             blocked.add(str(target.subject))
             return None
         self.parked.pop(key, None)
-        self.answered.append(Answered(envelope, answer, received_at, None, known))
+        self.answered.append(Answered(envelope, answer, arrived.received_at, None, arrived.known))
         self.settled[key] = (envelope.body_hash, answer)
         for nth, index in enumerate(self.places.get(key, ())):
             self.answers[index] = answer if nth == 0 else msgspec.structs.replace(answer, replayed=True)
         return answer
 
-    def _no_longer_placed(self, envelope: Envelope, received_at: datetime, wrong: BadInput) -> Verdict:
+    def _no_longer_placed(self, arrived: Arrival, wrong: BadInput) -> Verdict:
         """An event that was kept, and by now means nobody in particular: its sender was told that it is saved, so it is
         shown to a person.
         """
+        envelope, key = arrived.envelope, arrived.key
         verdict, incident = quarantined(envelope, None, wrong)
         self.batch.strangers.append((None, incident))
-        self.parked.pop((envelope.source, envelope.id), None)
-        self.answered.append(Answered(envelope, verdict, received_at, None, known=True))
-        self.settled[envelope.source, envelope.id] = (envelope.body_hash, verdict)
+        self.parked.pop(key, None)
+        self.answered.append(Answered(envelope, verdict, arrived.received_at, None, known=True))
+        self.settled[key] = (envelope.body_hash, verdict)
         return verdict
 
-    def _park(self, envelope: Envelope, waiting_for: str, received_at: datetime, known: bool) -> Answer:
-        if envelope.actor.kind == "staff":
-            collection, _, value = waiting_for.partition("/")
-            machine = self.workflows.by_collection(collection)
-            return NotFound(machine.title.en if machine is not None else collection, value)
+    def _not_found(self, waiting_for: str) -> NotFound:
+        collection, _, value = waiting_for.partition("/")
+        machine = self.workflows.by_collection(collection)
+        return NotFound(machine.title.en if machine is not None else collection, value)
+
+    def _park(self, arrived: Arrival, waiting_for: str) -> Verdict:
+        envelope, key, received_at = arrived.envelope, arrived.key, arrived.received_at
         verdict = Verdict(envelope.source, envelope.id, envelope.type, "parked", waiting_for=waiting_for)
-        key = (envelope.source, envelope.id)
         if self.waiting.get(key) != waiting_for:
             expires = self._waits_until(waiting_for, self.waiting.get(key), received_at)
-            self.parked[key] = Answered(envelope, verdict, received_at, expires, known)
-        if not known:
+            self.parked[key] = Answered(envelope, verdict, received_at, expires, arrived.known)
+        if not arrived.known:
             self.settled[key] = (envelope.body_hash, verdict)
         return verdict
 
@@ -293,37 +284,38 @@ class Posting:
         batch = self.batch
         while batch.announced:
             fresh, batch.announced = sorted(batch.announced), set()
+            names = set(fresh)
             here = [
-                (a.envelope, a.received_at, a.known) for a in self.parked.values() if a.verdict.waiting_for in fresh
+                arrival(a.envelope, self.workflows, a.received_at, known=a.known)
+                for a in self.parked.values()
+                if a.verdict.waiting_for in names
             ]
             rows = store.parked_for(batch.connection, batch.tenant.id, fresh)
-            waiting = [(envelope_from_row(self.workflows, row), row.received_at, True) for row in rows]
             self.waiting.update({(row.source, row.event_id): row.waiting_for for row in rows})
-            in_hand = {(envelope.source, envelope.id) for envelope, _, _ in here}
-            waiting = [each for each in waiting if (each[0].source, each[0].id) not in in_hand] + here
+            in_hand = {each.key for each in here}
+            waiting = [each for each in map(self._arrival_from, rows) if each.key not in in_hand] + here
             if not waiting:
                 continue
-            for envelope, _, _ in waiting:
-                self.settled.pop((envelope.source, envelope.id), None)
-            self._prepare([envelope for envelope, _, _ in waiting])
+            for each in waiting:
+                self.settled.pop(each.key, None)
+            self._prepare(waiting)
             if self.engine.database.dialect == "postgresql":
-                still = self._still_parked(envelope for envelope, _, known in waiting if known)
-                waiting = [each for each in waiting if not each[2] or (each[0].source, each[0].id) in still]
-            waiting.sort(key=lambda w: (w[0].occurred_at or w[1], w[0].id))
-            self._apply_all([(None, envelope, received_at, known) for envelope, received_at, known in waiting])
+                still = self._still_parked(each for each in waiting if each.known)
+                waiting = [each for each in waiting if not each.known or each.key in still]
+            waiting.sort(key=_when_it_happened)
+            self._apply_all(waiting)
 
     # --- one event ------------------------------------------------------------------------------------------------
 
-    def _decide(self, envelope: Envelope, target: Target, received_at: datetime) -> Verdict | None:
-        batch = self.batch
-        machine = self.workflows[envelope.workflow]
-        opens = envelope.event in machine.openings
+    def _decide(self, arrived: Arrival, target: Target) -> Verdict | None:
+        batch, envelope, machine = self.batch, arrived.envelope, arrived.machine
         if target.taken_by is not None:
-            return reference_taken(envelope, target, target.taken_by, machine.kind_of(envelope.event))
-        occurred_at = envelope.occurred_at or received_at
-        if opens and machine.is_subject:
+            return reference_taken(envelope, target, target.taken_by, machine.kind_of(arrived.event))
+        occurred_at = envelope.occurred_at or arrived.received_at
+        cause = envelope.cause
+        if arrived.event in machine.openings and machine.is_subject:
             salt = self.salt
-            while (ref := reference(machine.prefix, batch.tenant.key, envelope.cause, salt)) in batch.works:
+            while (ref := reference(machine.prefix, batch.tenant.key, cause, salt)) in batch.works:
                 salt += 1
             work = batch.new_subject(ref)
         else:
@@ -332,11 +324,11 @@ class Posting:
                 return None
         event = Event(
             machine.name,
-            envelope.event,
+            arrived.event,
             occurred_at,
             target.data if target.data is not None else envelope.data,
             envelope.actor,
-            envelope.cause,
+            cause,
             target.case,
             envelope.reason,
             target.given_ref,
@@ -346,10 +338,12 @@ class Posting:
         try:
             outcome = batch.ask(work, lambda view: decide(self.workflows, event, view))
         except Exception as fault:  # a guard or builder that raises touches only its own event
-            return self._quarantined(envelope, work, fault)
+            verdict, incident = quarantined(envelope, known_by(work), fault)
+            batch.strangers.append((known_by(work), incident))
+            return verdict
         if outcome is None:
             return None
-        return self._verdict(envelope, machine.kind_of(envelope.event), work, outcome)
+        return self._verdict(envelope, machine.kind_of(arrived.event), work, outcome)
 
     def _fire_before(self, work: Work, occurred_at: datetime) -> bool:
         """What the clock concluded before the event happened comes first, however late both are recorded."""
@@ -397,7 +391,6 @@ class Posting:
                     return taken_reason(value, others[0].ref)
         return None
 
-    def _quarantined(self, envelope: Envelope, work: Work, fault: Exception) -> Verdict:
-        verdict, incident = quarantined(envelope, known_by(work), fault)
-        self.batch.strangers.append((known_by(work), incident))
-        return verdict
+
+def _when_it_happened(arrived: Arrival) -> tuple[datetime, str]:
+    return arrived.envelope.occurred_at or arrived.received_at, arrived.envelope.id

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vipflow.engine.batch import ERRORS_AT_MOST, Batch, TimerFault, timer_given_up, told, wakes_again
-from vipflow.engine.pause import collection_paused
 from vipflow.engine.quarantine import CRASHES_AT_MOST, given_up_after_crashes
 from vipflow.engine.writing import write_timer_faults
 from vipflow.errors import Busy
@@ -80,7 +79,7 @@ def _sweep_suspect(engine: Engine, times: int, tenant: int, subject: str) -> Swe
 
 
 def _sweep_together(engine: Engine, tenant: int, subjects: list[str]) -> SweepReport:
-    with engine.noted(tenant, subjects), collection_paused(), engine.database.write() as connection:
+    with engine.noted(tenant, subjects), engine.database.write() as connection:
         batch = engine.batch(connection, tenant, engine.now(connection))
         batch.lock(subjects, skip_locked=True)
         batch.leave_held()
