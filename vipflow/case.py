@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 from zoneinfo import ZoneInfo
 
@@ -92,7 +93,7 @@ class Trade(Protocol):
         """The policy that a case opened at `view.at` pins."""
 
     def summary(self, view: View) -> Mapping[str, Any]:
-        """What lists need to know of the subject, by column.
+        """What lists need to know of the subject, by column; when it is next due is the engine's to say.
 
         Name, e-mail, domain, country, VIP number, segment and owner follow from the subject's own facts alone.
         """
@@ -137,6 +138,8 @@ class View(msgspec.Struct, frozen=True):
     case: Case | None = None
     opening: str = ""
     """The reference of the case being opened."""
+    in_force: Policy | None = None
+    """The policy that it pins."""
     actor: Actor = CLOCK
     reason: str | None = None
     absent: frozenset[str] = frozenset()
@@ -145,15 +148,17 @@ class View(msgspec.Struct, frozen=True):
     @property
     def policy(self) -> Policy:
         """The policy that the case at hand has pinned; while opening, the one in force."""
-        if self.case is None:
-            policy: Policy = self.trade.policy_in_force(self)
-            return policy
-        return self.policies[self.case.policy]
+        if self.case is not None:
+            return self.policies[self.case.policy]
+        if self.in_force is not None:
+            return self.in_force
+        policy: Policy = self.trade.policy_in_force(self)
+        return policy
 
     @property
     def today(self) -> date:
         """The effective day in the tenant's zone."""
-        return self.at.astimezone(self.tenant.zone).date()
+        return _day_of(self.at, self.tenant.zone)
 
     @property
     def subject_facts(self) -> Any:
@@ -180,6 +185,11 @@ class View(msgspec.Struct, frozen=True):
             if case.workflow == workflow:
                 return case
         return None
+
+
+@lru_cache(maxsize=4096)
+def _day_of(at: datetime, zone: ZoneInfo) -> date:
+    return at.astimezone(zone).date()
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -64,13 +64,15 @@ def timer_event(case: Case, timer: DueTimer) -> Event:
 
 def next_timer(view: View) -> tuple[Case, DueTimer] | None:
     """The timer of the subject that falls due first, by (due, case, name)."""
-    best: tuple[datetime, str, str] | None = None
-    found = None
+    found: tuple[Case, DueTimer] | None = None
     for case in view.cases.values():
         for timer in case.timers:
-            key = (timer.due_at, case.ref, timer.name)
-            if best is None or key < best:
-                best, found = key, (case, timer)
+            if (
+                found is None
+                or timer.due_at < found[1].due_at
+                or (timer.due_at == found[1].due_at and (case.ref, timer.name) < (found[0].ref, found[1].name))
+            ):
+                found = (case, timer)
     return found
 
 
@@ -112,7 +114,7 @@ class _Chain:
     def __init__(self, workflows: Workflows, event: Event, view: View) -> None:
         self.workflows = workflows
         self.event = event
-        self.view = replace(view, at=event.occurred_at, actor=event.actor, reason=event.reason)
+        self.view = replace(view, case=None, at=event.occurred_at, actor=event.actor, reason=event.reason)
         self.steps: list[Step] = []
         self.incidents: list[Incident] = []
         self.sends: list[tuple[Step, Sequence[Send], int]] = []
@@ -147,19 +149,18 @@ class _Chain:
         return self._move(machine, case, event, depth)
 
     def _open(self, machine: Machine, opening: Opening, event: Event, depth: int) -> Refusal | None:
-        view = replace(self.view, case=None)
         if machine.one_per_subject and not machine.is_subject and _had_one(machine, self.view):
             return Refusal((_one_is_enough(machine),))
+        ref = self.view.subject if machine.is_subject else self._free_reference(machine, event.cause)
+        policy = self.view.policy
+        view = replace(self.view, opening=ref, in_force=policy)
         reasons = opening_obstacles(opening, event.data, view)
         if reasons and (opening.kind != REPORT or depth > 1):
             return Refusal(reasons)
-        ref = self.view.subject if machine.is_subject else self._free_reference(machine, event.cause)
-        view = replace(view, opening=ref)
         facts = opening.build(event.data, view) if opening.build is not None else machine.facts()
         state = machine.opening_states[event.name][0]
         if opening.choose is not None:
             state = opening.choose(facts, view).id
-        policy = view.policy
         if policy.id not in self.view.policies:
             self.view = replace(self.view, policies={**self.view.policies, policy.id: policy})
         case = Case(ref, machine.name, state, facts, policy.id, event.occurred_at, event.occurred_at)
@@ -218,7 +219,7 @@ class _Chain:
         return None
 
     def _pinned(self, case: Case) -> Case:
-        policy = replace(self.view, case=None).policy
+        policy = self.view.policy
         if policy.id not in self.view.policies:
             self.view = replace(self.view, policies={**self.view.policies, policy.id: policy})
         return replace(case, policy=policy.id)
@@ -271,7 +272,7 @@ class _Chain:
         self.view = view = replace(view, cases={**view.cases, after.ref: after}, sequence=sequence, tally=tally)
         messages: tuple[Message, ...] = ()
         if not silent:
-            messages = _messages(machine, event, before, after, replace(view, case=after))
+            messages = _messages(machine, event, before, after, view)
         self.steps.append(
             Step(
                 sequence,
@@ -354,8 +355,9 @@ def _addressed(send: Send, facts: Any, data: Any, view: View, built: Any) -> Seq
 
 def without_settled(workflows: Workflows, view: View) -> View:
     """The view as it would be loaded: settled cases live on in the tally alone."""
-    live = {ref: case for ref, case in view.cases.items() if case.state not in workflows[case.workflow].settled}
-    return view if len(live) == len(view.cases) else replace(view, cases=live)
+    machines = workflows.machines
+    gone = [ref for ref, case in view.cases.items() if case.state in machines[case.workflow].settled]
+    return view if not gone else replace(view, cases={r: case for r, case in view.cases.items() if r not in gone})
 
 
 def _tally_after(machine: Machine, tally: Mapping[str, int], before: Case | None, after: Case) -> Mapping[str, int]:
@@ -436,6 +438,7 @@ def _messages(machine: Machine, event: Event, before: Case | None, after: Case, 
         mails.extend(machine.mails_on_event_in.get((before.state, event.name), ()))
     if not mails:
         return ()
+    view = replace(view, case=after)
     words: Mapping[str, Any] | None = None
     found: dict[str, Message] = {}
     for mail in mails:

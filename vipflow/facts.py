@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from vipflow.errors import VipflowError
 from vipflow.workflow import Facts
@@ -44,15 +45,16 @@ def decode_facts(kind: type[Facts], text: str, version: int) -> Any:
 def changed_facts(before: Facts | None, after: Facts) -> tuple[str, str]:
     """The facts that differ, as JSON objects before and after; `("{}", all)` for an opening."""
     if before is None:
-        return "{}", _encode({name: getattr(after, name) for name in after.__struct_fields__}).decode()
+        return "{}", _encode(asdict(after)).decode()
     if before is after:
         return "{}", "{}"
-    changed = [name for name in after.__struct_fields__ if getattr(before, name) != getattr(after, name)]
+    was, is_ = asdict(before), asdict(after)
+    changed = [name for name, value in is_.items() if was[name] != value]
     if not changed:
         return "{}", "{}"
     return (
-        _encode({name: getattr(before, name) for name in changed}).decode(),
-        _encode({name: getattr(after, name) for name in changed}).decode(),
+        _encode({name: was[name] for name in changed}).decode(),
+        _encode({name: is_[name] for name in changed}).decode(),
     )
 
 

@@ -288,7 +288,7 @@ class PolicyBook:
             problems.extend(f"version {version.since}: {problem}" for problem in found)
             if not found:
                 versions.append(Policy(file.name, version.since, numbers))
-        return _Shelf(file.description, tuple(versions))
+        return _Shelf(file.description, tuple(versions), tuple(version.valid_from for version in versions))
 
     def _override(self, name: str, since: date, layers: str) -> Policy:
         shipped = self._found(name).version_on(since)
@@ -326,9 +326,11 @@ class PolicyBook:
 class _Shelf:
     description: str
     versions: tuple[Policy, ...]
+    since: tuple[date, ...]
+    """The first day of each version."""
 
     def version_on(self, day: date) -> Policy:
-        started = bisect_right(self.versions, day, key=lambda version: version.valid_from)
+        started = bisect_right(self.since, day)
         return self.versions[max(started - 1, 0)]
 
 

@@ -9,6 +9,7 @@ import re
 
 # Crockford's alphabet: no I, L, O, U, nothing that is read as something else.
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
 PATTERN = re.compile(r"^[A-Z]{1,3}-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$")
 
 
@@ -20,8 +21,8 @@ def reference(prefix: str, tenant: str, cause: str, salt: int = 0) -> str:
     """
     digest = hashlib.blake2b(f"{tenant}\0{cause}\0{salt}".encode(), digest_size=5).digest()
     number = int.from_bytes(digest, "big")
-    letters = "".join(ALPHABET[(number >> shift) & 31] for shift in range(35, -1, -5))
-    return f"{prefix}-{letters[:4]}-{letters[4:]}"
+    first, second, third, fourth = number >> 30, number >> 20 & 1023, number >> 10 & 1023, number & 1023
+    return f"{prefix}-{_PAIRS[first]}{_PAIRS[second]}-{_PAIRS[third]}{_PAIRS[fourth]}"
 
 
 def as_typed(text: str) -> str:
@@ -30,6 +31,8 @@ def as_typed(text: str) -> str:
     >>> as_typed("c-7k3f-9qtd"), as_typed("pa-o1il-0000")
     ('C-7K3F-9QTD', 'PA-0111-0000')
     """
+    if "-" not in text:
+        return text.strip()
     prefix, dash, rest = text.strip().upper().partition("-")
     mended = prefix + dash + rest.replace("O", "0").replace("I", "1").replace("L", "1")
     return mended if PATTERN.match(mended) else text.strip()

@@ -99,15 +99,6 @@ def test_a_customer_without_licences_is_of_the_first_level():
     assert current_discount_level(invited.here).level == 1
 
 
-def test_the_summary_says_what_is_next():
-    invited = invited_customer()
-    assert invited.summary["next_event"] == "invitation.remind"
-    assert invited.summary["next_due"] == invited.moment("2024-03-11T00:00")
-    invited.done("invitation.accept")
-    assert invited.summary["next_event"] is None
-    assert invited.summary["next_due"] is None
-
-
 def test_the_summary_does_not_depend_on_settled_cases_being_loaded():
     member = member_of_a_year()
     member.done("invitation.accept")

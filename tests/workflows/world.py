@@ -35,7 +35,7 @@ from vipflow.machine import Workflows, compile_workflows
 from vipflow.references import reference
 from vipflow.vip.catalogue import Catalogue, Product, load_catalogue
 from vipflow.vip.customers import Member, Reseller
-from vipflow.vip.lists import lists_of
+from vipflow.vip.lists import lists_of, standing_of
 from vipflow.vip.numbers import load_policies
 from vipflow.vip.trade import VipTrade
 from workflows.customer import CustomerWorkflow
@@ -337,7 +337,7 @@ class World:
 
     @property
     def lists(self) -> frozenset[str]:
-        return lists_of(self.here)
+        return lists_of(standing_of(self.here))
 
     @property
     def summary(self) -> Mapping[str, Any]:

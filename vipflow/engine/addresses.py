@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -17,9 +18,11 @@ from vipflow.errors import BadInput
 from vipflow.machine import Machine, Workflows
 from vipflow.references import PATTERN, as_typed
 
+Path: TypeAlias = tuple[tuple[str, str], ...]
+"""(collection, name) pairs; the name may be empty."""
 
-@dataclass(frozen=True, slots=True)
-class Found:
+
+class Found(msgspec.Struct, frozen=True):
     """A case that a name leads to."""
 
     ref: str
@@ -27,8 +30,7 @@ class Found:
     workflow: str
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """Where an event goes. `waiting_for` is set where it cannot be told yet: the name that is missing."""
 
     subject: str | None = None
@@ -36,8 +38,29 @@ class Target:
     given_ref: str | None = None
     waiting_for: str | None = None
     data: Any = None
+    """The event's own with our references in it; None where it is as it came."""
     taken_by: Found | None = None
     """For an opening: the case that already bears the sender's reference."""
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """An event on its way through a batch, with what is asked of it more than once."""
+
+    envelope: Envelope
+    machine: Machine
+    event: str
+    """Its name within its workflow."""
+    path: Path | None
+    """None where its subject is no path: `place` says so."""
+    received_at: datetime
+    known: bool = False
+    """The inbox has a row of it: it had been parked."""
+    index: int | None = None
+    """Where in the batch it stands; None for one that waited."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.envelope.source, self.envelope.id
 
 
 @dataclass
@@ -56,81 +79,101 @@ class Directory:
         return list(found.values())
 
 
-def path_of(envelope: Envelope) -> tuple[tuple[str, str], ...]:
-    """The (collection, name) pairs of an event's subject; raises BadInput."""
-    if not envelope.subject:
+def arrival(
+    envelope: Envelope, workflows: Workflows, received_at: datetime, *, known: bool = False, index: int | None = None
+) -> Arrival:
+    """The event as it is taken up."""
+    workflow, _, event = envelope.type.partition(".")
+    return Arrival(envelope, workflows[workflow], event, path_in(envelope.subject), received_at, known, index)
+
+
+def path_in(subject: str) -> Path | None:
+    """The (collection, name) pairs of an event's subject; None where it is no path."""
+    if not subject:
         return ()
-    parts = envelope.subject.split("/")
+    parts = subject.split("/")
     if len(parts) not in (1, 2, 4) or not all(parts):
-        raise BadInput(
-            f"event {envelope.source}/{envelope.id}",
-            f"its subject {envelope.subject!r} is no path",
-            "write customers/<reference> or customers/<reference>/authorizations/<reference>",
-        )
+        return None
     if len(parts) == 1:
         return ((parts[0], ""),)
     return tuple(zip(parts[::2], parts[1::2], strict=True))
 
 
-def names_in(envelope: Envelope, machine: Machine) -> set[str]:
+def names_in(arrival: Arrival) -> set[str]:
     """Every name that must be looked up before the event can be placed."""
-    found = {value for _, value in path_of(envelope) if value}
-    for attribute in _refers(machine, envelope.event):
-        value = getattr(envelope.data, attribute, None)
+    if arrival.path is None:
+        return set()
+    machine, data = arrival.machine, arrival.envelope.data
+    found = {value for _, value in arrival.path if value}
+    for attribute in _refers(machine, arrival.event):
+        value = getattr(data, attribute, None)
         if isinstance(value, str):
             found.add(value)
         elif isinstance(value, (list, tuple)):
             found.update(v for v in value if isinstance(v, str))
-    return found | {as_typed(value) for value in found}
+    found.update([as_typed(value) for value in found])
+    for name in machine.names:
+        value = getattr(data, name.fact, None)
+        if isinstance(value, str) and value:
+            found.add(value)
+    return found
 
 
-def place(envelope: Envelope, workflows: Workflows, directory: Directory) -> Target:
+def place(arrival: Arrival, workflows: Workflows, directory: Directory) -> Target:
     """Where the event goes, by the names known now. Raises BadInput for a path that makes no sense, or a name that
     fits two cases.
     """
-    machine = workflows[envelope.workflow]
-    opening = machine.openings.get(envelope.event)
-    path = _checked_path(envelope, machine, workflows)
-    if opening is not None and machine.is_subject:
+    envelope, machine = arrival.envelope, arrival.machine
+    path = _checked_path(arrival, workflows)
+    opens = arrival.event in machine.openings
+    if opens and machine.is_subject:
         return _place_new_subject(envelope, machine, path, directory)
-    target = _place_subject(envelope, machine, workflows, path, directory, opens=opening is not None)
+    target = _place_subject(envelope, machine, workflows, path, directory, opens=opens)
     if target.waiting_for is not None:
         return target
-    return _with_data(envelope, machine, target, directory)
+    return _with_data(arrival, target, directory)
 
 
-def _checked_path(envelope: Envelope, machine: Machine, workflows: Workflows) -> tuple[tuple[str, str], ...]:
-    path = path_of(envelope)
-    root = workflows.root
-    what = f"event {envelope.source}/{envelope.id}"
-    allowed = [(root.collection,), (machine.collection,), (root.collection, machine.collection)]
-    collections = tuple(collection for collection, _ in path)
+def _checked_path(arrival: Arrival, workflows: Workflows) -> Path:
+    envelope, machine, path = arrival.envelope, arrival.machine, arrival.path
+    if path is None:
+        raise BadInput(
+            f"event {envelope.source}/{envelope.id}",
+            f"its subject {envelope.subject!r} is no path",
+            "write customers/<reference> or customers/<reference>/authorizations/<reference>",
+        )
+    root = workflows.root.collection
+    collections = [collection for collection, _ in path]
     if machine.is_subject:
-        allowed = [(root.collection,), ()]
-    if collections not in allowed:
-        shown = root.collection + "/<reference>"
+        fits = collections in ([root], [])
+    else:
+        fits = collections in ([root], [root, machine.collection], [machine.collection])
+    if not fits:
+        shown = f"{root}/<reference>"
         if not machine.is_subject:
-            shown += f" or {root.collection}/<reference>/{machine.collection}/<reference>"
-        raise BadInput(what, f"its subject {envelope.subject!r} does not fit {envelope.type}", f"write {shown}")
+            shown += f" or {root}/<reference>/{machine.collection}/<reference>"
+        raise BadInput(
+            f"event {envelope.source}/{envelope.id}",
+            f"its subject {envelope.subject!r} does not fit {envelope.type}",
+            f"write {shown}",
+        )
     return path
 
 
-def _place_new_subject(
-    envelope: Envelope, machine: Machine, path: tuple[tuple[str, str], ...], directory: Directory
-) -> Target:
+def _place_new_subject(envelope: Envelope, machine: Machine, path: Path, directory: Directory) -> Target:
     given = path[0][1] if path else ""
     if not given:
-        return Target(data=envelope.data)
+        return Target()
     _check_given(envelope, given)
     taken = directory.find(machine.collection, given)
-    return Target(given_ref=given, data=envelope.data, taken_by=taken[0] if taken else None)
+    return Target(given_ref=given, taken_by=taken[0] if taken else None)
 
 
 def _place_subject(
     envelope: Envelope,
     machine: Machine,
     workflows: Workflows,
-    path: tuple[tuple[str, str], ...],
+    path: Path,
     directory: Directory,
     *,
     opens: bool,
@@ -171,24 +214,24 @@ def _place_subject(
     return Target(subject=found.subject, case=found.ref)
 
 
-def _with_data(envelope: Envelope, machine: Machine, target: Target, directory: Directory) -> Target:
+def _with_data(arrival: Arrival, target: Target, directory: Directory) -> Target:
     """The names inside the data replaced by our references."""
-    data = envelope.data
+    data = arrival.envelope.data
     changes: dict[str, Any] = {}
-    for attribute, collection in _refers(machine, envelope.event).items():
+    for attribute, collection in _refers(arrival.machine, arrival.event).items():
         value = getattr(data, attribute, None)
         if value is None:
             continue
         refs = []
         for each in (value,) if isinstance(value, str) else value:
-            found = _one(envelope, directory, collection, each, target.subject)
+            found = _one(arrival.envelope, directory, collection, each, target.subject)
             if found is None:
                 return Target(waiting_for=f"{collection}/{each}")
             refs.append(found.ref)
         changes[attribute] = refs[0] if isinstance(value, str) else tuple(refs)
-    if changes:
-        data = msgspec.structs.replace(data, **changes)
-    return Target(target.subject, target.case, target.given_ref, None, data, target.taken_by)
+    if not changes:
+        return target
+    return msgspec.structs.replace(target, data=msgspec.structs.replace(data, **changes))
 
 
 def _one(

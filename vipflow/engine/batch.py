@@ -46,10 +46,11 @@ class TimerFault:
     problem: str
 
 
-@dataclass
+@dataclass(slots=True)
 class Work:
     """One subject in hand."""
 
+    ref: str
     view: View
     is_new: bool
     loaded: dict[str, Case]
@@ -68,10 +69,6 @@ class Work:
     missing: str | None = None
     """The settled case that a decision asked for and that must be loaded first."""
     asked: int = 0
-
-    @property
-    def ref(self) -> str:
-        return self.view.subject
 
 
 class Batch:
@@ -187,6 +184,7 @@ class Batch:
         for ref, sequence, tally, head in rows:
             mine = cases[ref]
             self.works[ref] = Work(
+                ref,
                 self._view(ref, mine, sequence, _decode_tally(tally)),
                 False,
                 dict(mine),
@@ -198,7 +196,7 @@ class Batch:
 
     def new_subject(self, ref: str) -> Work:
         """A subject that an event of this batch opens; kept only if it is decided so."""
-        return Work(self._view(ref, {}, 0, {}), True, {})
+        return Work(ref, self._view(ref, {}, 0, {}), True, {})
 
     def load_missing(self) -> None:
         """Loads the settled cases that decisions asked for: of a subject that asks for the second time all of them, so
@@ -289,7 +287,8 @@ class Batch:
             settled = step.after.state in self.workflows[step.after.workflow].settled
             (self.directory.live.discard if settled else self.directory.live.add)(step.after.ref)
             self._note_names(work, step)
-        self.policies.update({k: v for k, v in decision.view.policies.items() if k not in self.policies})
+        if decision.view.policies is not self.policies:
+            self.policies.update({k: v for k, v in decision.view.policies.items() if k not in self.policies})
 
     def fire_due(self, work: Work, until: datetime) -> bool:
         """Fires the subject's timers due at or before `until`, in their order. False where a settled case must be

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from vipflow.case import Case, DueTimer, Incident, Step
-from vipflow.decide import next_timer, without_settled
+from vipflow.decide import next_timer
 from vipflow.engine.batch import Batch, TimerFault, Work
 from vipflow.engine.envelope import Envelope, Verdict
 from vipflow.engine.incidents import incident_row
@@ -18,7 +18,7 @@ from vipflow.facts import changed_facts, encode_facts
 from vipflow.store import chain, tables
 from vipflow.store.incidents import REPORT
 from vipflow.store.policies import PolicyRow, keep_policy
-from vipflow.store.types import instant_text
+from vipflow.store.types import instant_text, instant_texts
 from vipflow.store.writes import Delete, Insert, Update
 
 PORTRAIT = ["name", "name_folded", "email", "email_domain", "country", "vip_number", "segment", "owner"]
@@ -179,7 +179,7 @@ def _subject_stands(work: Work) -> bool:
 
 
 def _subject_row(batch: Batch, work: Work, columns: list[str]) -> tuple[Any, ...]:
-    view = without_settled(batch.workflows, work.view)
+    view = work.view
     summary = {**_EMPTY, **batch.trade.summary(view)}
     due = next_timer(view)
     if due is not None:
@@ -244,6 +244,8 @@ def _write_timers(batch: Batch) -> None:
             last = {step.after.ref: step.sequence for step, _, _ in work.steps}
             for ref, sequence in last.items():
                 before, after = work.loaded.get(ref), work.seen[ref]
+                if before is not None and before.timers == after.timers:
+                    continue
                 old = {t.name: t for t in before.timers} if before is not None else {}
                 new = {t.name: t for t in after.timers}
                 gone += [(tenant, ref, name) for name, timer in old.items() if new.get(name) != timer]
@@ -268,6 +270,7 @@ def _history_rows(batch: Batch, works: Sequence[Work]) -> list[tuple[Any, ...]]:
     """The rows of all these subjects, each subject's chained to its last; their heads move on."""
     rows = []
     recorded_at = instant_text(batch.now)
+    effective_at = iter(instant_texts([step.effective_at for work in works for step, _, _ in work.steps]))
     salts = iter(chain.new_salts(sum(len(work.steps) for work in works)))
     for work in works:
         head = work.head
@@ -275,7 +278,7 @@ def _history_rows(batch: Batch, works: Sequence[Work]) -> list[tuple[Any, ...]]:
             row = _history_row(batch, work.ref, step, source, event_id)
             salt = next(salts)
             digest = chain.content_digest(salt, row)
-            head = chain.row_hash(head, row, instant_text(step.effective_at), recorded_at, digest)
+            head = chain.row_hash(head, row, next(effective_at), recorded_at, digest)
             rows.append((*row, salt, digest, head))
         work.head = head
     return rows
@@ -314,10 +317,10 @@ def _history_row(batch: Batch, ref: str, step: Step, source: str | None, event_i
 
 def timers_told(before: Case | None, after: Case) -> str:
     """What a history row says of timers: those armed (name → event and due instant) and those dropped."""
+    if (before.timers if before is not None else ()) == after.timers:
+        return "{}"
     old = {t.name: t for t in before.timers} if before is not None else {}
     new = {t.name: t for t in after.timers}
-    if old == new:
-        return "{}"
     told: dict[str, Any] = {}
     armed = {name: (t.event, t.due_at) for name, t in new.items() if old.get(name) != t}
     dropped = sorted(name for name in old if name not in new)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
@@ -48,6 +48,8 @@ HISTORY = (
 SAYS = len(HISTORY)
 _SALT = 16  # bytes
 _HASH = 43  # characters, of 32 bytes
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 _json = msgspec.json.Encoder().encode
 
@@ -106,4 +108,4 @@ def seal_mac(key: bytes, told: Sequence[Any]) -> str:
 
 
 def _text(raw: bytes, characters: int) -> str:
-    return urlsafe_b64encode(raw)[:characters].decode()
+    return b2a_base64(raw).translate(_URL_SAFE)[:characters].decode()

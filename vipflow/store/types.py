@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, overload
 
 import msgspec
 from sqlalchemy import Boolean, ColumnElement, Dialect, LargeBinary, Text, bindparam
@@ -24,6 +24,24 @@ def instant_text(value: datetime) -> str:
     if value.tzinfo is not UTC:
         value = aware(value).astimezone(UTC)
     return value.isoformat("T", "microseconds")[:-6] + "Z"
+
+
+@overload
+def instant_texts(values: Sequence[datetime]) -> Sequence[str]: ...
+
+
+@overload
+def instant_texts(values: Sequence[datetime | None]) -> Sequence[str | None]: ...
+
+
+def instant_texts(values: Sequence[datetime | None]) -> Sequence[str | None]:
+    """The text of each; of a batch most are the same few."""
+    different = {value for value in values if value is not None}
+    if any(value.tzinfo is not UTC for value in different):
+        # Where the clock goes back Python calls two instants equal.
+        return [None if value is None else instant_text(value) for value in values]
+    texts = {value: instant_text(value) for value in different}
+    return [None if value is None else texts[value] for value in values]
 
 
 def aware(value: datetime) -> datetime:

@@ -98,7 +98,9 @@ def invitation_state(view: View) -> str:
     customer = customer_of(view)
     if customer is not None and customer.adopted:
         return "accepted"
-    return next((state for state in ("accepted", "withdrawn") if view.tally.get(f"invitation.{state}")), "")
+    if view.tally.get("invitation.accepted"):
+        return "accepted"
+    return "withdrawn" if view.tally.get("invitation.withdrawn") else ""
 
 
 def has_accepted(view: View) -> bool:

@@ -72,7 +72,7 @@ def problems_of_text(field: str, text: str | None) -> Iterator[str]:
     found = [character for character in FORBIDDEN if character in text]
     if found:
         yield f"{field}: {' '.join(found)} cannot be used here"
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
+    if not text.isprintable() and any(unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") for each in text):
         yield f"{field}: control characters and line breaks cannot be used here"
     elif not text.strip():
         yield f"{field}: is empty"
@@ -80,9 +80,9 @@ def problems_of_text(field: str, text: str | None) -> Iterator[str]:
 
 def problems_of_remark(field: str, text: str | None) -> Iterator[str]:
     """What is wrong with a text of several lines: only NUL and its like."""
-    if text is not None and any(
-        unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\r\t" for character in text
-    ):
+    if text is None or text.isprintable():
+        return
+    if any(unicodedata.category(each) in ("Cc", "Cs") and each not in "\n\r\t" for each in text):
         yield f"{field}: control characters cannot be used here"
 
 

@@ -3,7 +3,8 @@
 Facts keep the plain values of `vipflow.vip.records`, so what was once stored stays readable when a rule tightens.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Annotated, TypeAlias
 
 import msgspec
@@ -65,7 +66,8 @@ SomeLines: TypeAlias = Annotated[tuple[LineField, ...], Meta(min_length=1, max_l
 PerhapsLines: TypeAlias = Annotated[tuple[LineField, ...], Meta(max_length=499)]
 
 
-def lines_of(fields: Iterable[LineField]) -> Lines:
+@lru_cache(maxsize=1024)
+def lines_of(fields: tuple[LineField, ...]) -> Lines:
     """The lines as facts keep them: each product once."""
     return together(Line(field.sku.strip(), field.quantity) for field in fields)
 

@@ -7,7 +7,7 @@ import msgspec
 
 from vipflow.case import Case, View
 from vipflow.vip.calendar import DiscountLevel, discount_level
-from vipflow.vip.records import Authorization, Line, Lines, Membership, together
+from vipflow.vip.records import Authorization, Line, Lines, Membership, together, total_of
 
 Status: TypeAlias = Literal["paid", "at_disposal", "ordered", "late", "deactivated", "removed"]
 """`paid`: Adobe accepted them. `at_disposal`, `ordered`, `late`: usable, not paid. `deactivated`: expected so, or
@@ -41,16 +41,21 @@ def usable_lines(view: View) -> Lines:
 
 def licence_count(view: View) -> int:
     """How many licences the customer can use."""
-    return sum(holding.quantity for holding in holdings(view) if holding.usable)
+    held = total_of(confirmed_lines(view))
+    return held + sum([total_of(case.facts.lines) for case in live_authorizations(view) if _usable(case)])
 
 
 def confirmed_lines(view: View) -> Lines:
     """What Adobe accepted and the term still holds."""
-    case = view.only("membership")
-    if case is None or case.state == "expired":
+    return lines_of_the_term(view.only("membership"))
+
+
+def lines_of_the_term(membership: Case | None) -> Lines:
+    """The same, of the membership at hand."""
+    if membership is None or membership.state == "expired":
         return ()
-    membership: Membership = case.facts
-    return membership.licences
+    facts: Membership = membership.facts
+    return facts.licences
 
 
 def current_discount_level(view: View) -> DiscountLevel:
@@ -71,12 +76,16 @@ def live_authorizations(view: View) -> Iterator[Case]:
     return (case for case in view.of("purchase_authorization") if case.state in LIVE_AUTHORIZATIONS)
 
 
+def _usable(authorization: Case) -> bool:
+    return authorization.state != "suspended" and authorization.facts.deactivated_on is None
+
+
 def _of_the_membership(view: View) -> Iterator[Holding]:
     case = view.only("membership")
     if case is None:
         return
     membership: Membership = case.facts
-    for line in confirmed_lines(view):
+    for line in lines_of_the_term(case):
         yield Holding(line.sku, line.quantity, "paid", True, True)
     if case.state == "expired":
         for line in membership.lapsed:
@@ -87,7 +96,7 @@ def _of_authorizations(view: View) -> Iterator[Holding]:
     for case in live_authorizations(view):
         facts: Authorization = case.facts
         reported = facts.deactivated_on is not None
-        usable = case.state != "suspended" and not reported
+        usable = _usable(case)
         status: Status = _STATUS_OF[case.state] if usable else "deactivated"
         for line in facts.lines:
             yield Holding(line.sku, line.quantity, status, usable, usable or reported, case.ref)

@@ -5,45 +5,64 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from vipflow.case import View
+from vipflow.case import Case, View
 from vipflow.vip.customers import invitation_state
-from vipflow.vip.licences import confirmed_lines, live_authorizations
+from vipflow.vip.licences import LIVE_AUTHORIZATIONS, lines_of_the_term
 from vipflow.workflow import Text
 
 ListName: TypeAlias = Literal["no_products", "pending", "late", "upcoming", "ready"]
 
 
-def no_products(view: View) -> bool:
+class Standing(msgspec.Struct, frozen=True):
+    """What the lists go by, found in one walk through the customer's live cases."""
+
+    invitation: str
+    membership: Case | None
+    pending: int
+    """Authorizations for which no order was placed yet, in time."""
+    late: int
+    """Those that are late, or so late that their licences are deactivated."""
+    live: int
+    """Those that still ask for something."""
+    licensed: bool
+    """Adobe accepted licences that the term still holds."""
+
+
+def standing_of(view: View) -> Standing:
+    """Where the customer stands."""
+    pending = late = live = 0
+    for case in view.cases.values():
+        if case.workflow == "purchase_authorization":
+            pending += case.state == "pending"
+            late += case.state in ("late", "suspended")
+            live += case.state in LIVE_AUTHORIZATIONS
+    membership = view.only("membership")
+    return Standing(invitation_state(view), membership, pending, late, live, bool(lines_of_the_term(membership)))
+
+
+def no_products(customer: Standing) -> bool:
     """No live authorization and no licences, whatever the past."""
-    return next(live_authorizations(view), None) is None and not confirmed_lines(view)
+    return not customer.live and not customer.licensed
 
 
-def pending_requests(view: View) -> bool:
+def pending_requests(customer: Standing) -> bool:
     """An authorization for which no order was placed yet."""
-    return pending_count(view) > 0
+    return customer.pending > 0
 
 
-def late_requests(view: View) -> bool:
+def late_requests(customer: Standing) -> bool:
     """An authorization that is late, or so late that its licences are deactivated."""
-    return late_count(view) > 0
+    return customer.late > 0
 
 
-def upcoming_renewals(view: View) -> bool:
+def upcoming_renewals(customer: Standing) -> bool:
     """The renewal window opens in 60 days at most."""
-    return _membership_in(view, "upcoming")
+    return customer.membership is not None and customer.membership.state == "upcoming"
 
 
-def ready_for_renewal(view: View) -> bool:
+def ready_for_renewal(customer: Standing) -> bool:
     """In the renewal window, and something is left to renew."""
-    return _membership_in(view, "ready", "partly_renewed")
-
-
-def pending_count(view: View) -> int:
-    return sum(case.state == "pending" for case in view.of("purchase_authorization"))
-
-
-def late_count(view: View) -> int:
-    return sum(case.state in ("late", "suspended") for case in view.of("purchase_authorization"))
+    return customer.membership is not None and customer.membership.state in ("ready", "partly_renewed")
 
 
 class CustomerList(msgspec.Struct, frozen=True):
@@ -51,7 +70,7 @@ class CustomerList(msgspec.Struct, frozen=True):
 
     name: ListName
     label: Text
-    holds: Callable[[View], bool]
+    holds: Callable[[Standing], bool]
 
 
 LISTS: Final = (
@@ -63,13 +82,8 @@ LISTS: Final = (
 )
 
 
-def lists_of(view: View) -> frozenset[ListName]:
+def lists_of(customer: Standing) -> frozenset[ListName]:
     """The lists in which the customer stands. A customer whose invitation was withdrawn stands in none."""
-    if invitation_state(view) == "withdrawn":
+    if customer.invitation == "withdrawn":
         return frozenset()
-    return frozenset(each.name for each in LISTS if each.holds(view))
-
-
-def _membership_in(view: View, *states: str) -> bool:
-    case = view.only("membership")
-    return case is not None and case.state in states
+    return frozenset([each.name for each in LISTS if each.holds(customer)])
