@@ -37,14 +37,14 @@ Authorization = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     authorization = group("authorization", "Put licences at a customer's disposal, and follow what becomes of them.")
-    command(authorization, "create", on=True)(create)
+    command(authorization, "create", act="rehearsed", on=True)(create)
     command(authorization, "list")(list_)
     command(authorization, "show")(show)
-    command(authorization, "cancel", on=True)(cancel)
-    command(authorization, "extend", on=True)(extend)
-    command(authorization, "remind", on=True)(remind)
-    command(authorization, "customer-paid", on=True)(customer_paid)
-    command(authorization, "write-off", on=True)(write_off)
+    command(authorization, "cancel", act="rehearsed", on=True)(cancel)
+    command(authorization, "extend", act="rehearsed", on=True)(extend)
+    command(authorization, "remind", act="rehearsed", on=True)(remind)
+    command(authorization, "customer-paid", act="rehearsed", on=True)(customer_paid)
+    command(authorization, "write-off", act="rehearsed", on=True)(write_off)
     app.add_typer(authorization)
 
 

@@ -21,7 +21,7 @@ SHOWN = 20
 
 def add_to(app: typer.Typer) -> None:
     event = group("event", "Post what happened: events as CloudEvents, one JSON object a line.")
-    command(event, "post")(post)
+    command(event, "post", act="rehearsed")(post)
     app.add_typer(event)
 
 

@@ -23,28 +23,29 @@ Until = Annotated[
     str | None,
     typer.Option("--until", help="At the beginning of this day all goes on by itself.", metavar="DATE"),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would do, and do nothing.")]
 
 
 def add_to(app: typer.Typer) -> None:
     hold = group("hold", "Stop everything, a reseller or a customer, or only its mails; `vipflow release` lets it go.")
-    command(hold, "everything")(everything)
-    command(hold, "reseller")(reseller)
-    command(hold, "customer")(customer)
+    command(hold, "everything", act="rehearsed")(everything)
+    command(hold, "reseller", act="rehearsed")(reseller)
+    command(hold, "customer", act="rehearsed")(customer)
     command(hold, "list")(list_)
     app.add_typer(hold)
 
 
-def everything(
-    session: Session, reason: Reason_, mail_only: MailOnly = False, until: Until = None, dry_run: DryRun = False
-) -> None:
+def everything(session: Session, reason: Reason_, mail_only: MailOnly = False, until: Until = None) -> None:
     """Stops everything, of all resellers: timers keep their dates, events are kept, no mail leaves."""
     from vipflow.operations.holds import hold_everything
 
     _show(
         session,
         hold_everything(
-            session.installation, asker(session), mail_only=mail_only, reason=reason, until=_day(until), dry_run=dry_run
+            session.installation,
+            asker(session),
+            mail_only=mail_only,
+            reason=reason,
+            until=_day(until),
         ),
     )
 
@@ -57,7 +58,6 @@ def reseller(
     ] = None,
     mail_only: MailOnly = False,
     until: Until = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Stops all customers of one reseller."""
     from vipflow.operations.holds import hold_reseller
@@ -66,7 +66,11 @@ def reseller(
     _show(
         session,
         hold_reseller(
-            session.installation, session.who, mail_only=mail_only, reason=reason, until=_day(until), dry_run=dry_run
+            session.installation,
+            session.who,
+            mail_only=mail_only,
+            reason=reason,
+            until=_day(until),
         ),
     )
 
@@ -80,13 +84,17 @@ def customer(
     reason: Reason_,
     mail_only: MailOnly = False,
     until: Until = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Stops one customer with all its authorizations, orders, returns and its membership."""
     from vipflow.operations.holds import hold_customer
 
     made = hold_customer(
-        session.installation, session.who, ref, mail_only=mail_only, reason=reason, until=_day(until), dry_run=dry_run
+        session.installation,
+        session.who,
+        ref,
+        mail_only=mail_only,
+        reason=reason,
+        until=_day(until),
     )
     _show(session, made)
 
@@ -173,10 +181,12 @@ def _show(session: Session, made: Making) -> None:
     if made.outcome == "there already":
         say(f"{what} is on hold already, as {hold.id}, by {hold.made_by}: {hold.reason}", highlight=False)
         return
-    would = "would be put" if made.outcome == "would be made" else "is"
-    say(f"{what} {would} on hold {until}{'' if would != 'is' else f' ({hold.id})'}.", highlight=False)
-    say(f"  It stops {stops}{due}.", highlight=False)
-    if made.outcome == "made":
+    if session.dry_run:
+        say(f"{what} would be put on hold {until}.", highlight=False)
+        say(f"  It would stop {stops}{due}.", highlight=False)
+    else:
+        say(f"{what} is on hold {until} ({hold.id}).", highlight=False)
+        say(f"  It stops {stops}{due}.", highlight=False)
         session.out.note(f'To let it go: vipflow release {hold.id} --reason "…"')
 
 

@@ -25,8 +25,8 @@ def add_to(app: typer.Typer) -> None:
     incident = group("incident", "See what stopped and needs a person; try it again, or dismiss it.")
     command(incident, "list")(list_)
     command(incident, "show")(show)
-    command(incident, "retry")(retry)
-    command(incident, "dismiss")(dismiss)
+    command(incident, "retry", act="rehearsed")(retry)
+    command(incident, "dismiss", act="rehearsed")(dismiss)
     app.add_typer(incident)
 
 

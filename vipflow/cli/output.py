@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from vipflow.engine.envelope import Verdict
+    from vipflow.operations.done import Followed
     from vipflow.workflow import Reason
 
 DONE, FAULT, BAD_INPUT, REFUSED, NOT_FOUND, CONFLICT, BUSY = 0, 1, 2, 3, 4, 5, 6
@@ -25,10 +26,16 @@ WIDE = 140
 
 
 class Output:
-    """Where a command's answer goes. With `json` stdout gets JSON alone; what is meant for people is left out."""
+    """Where a command's answer goes. With `json` stdout gets JSON alone; what is meant for people is left out.
 
-    def __init__(self, *, json: bool = False) -> None:
+    Of a `dry_run` people read first that it is one, and JSON has `dry_run` true, and what a rehearsal `followed`.
+    """
+
+    def __init__(self, *, json: bool = False, dry_run: bool = False) -> None:
         self.json = json
+        self.dry_run = dry_run
+        self.followed: Callable[[], Followed] | None = None
+        self._headed = False
 
     def answer(self, data: Any, *shown: RenderableType) -> None:
         """The answer: `data` as JSON, or what is `shown` to people, one below the other."""
@@ -82,6 +89,10 @@ class Output:
 
     def write_json(self, data: Any) -> None:
         """`data` as indented JSON: msgspec structs, dataclasses, instants (in UTC), dates."""
+        plain = _plain(data)
+        if self.dry_run and isinstance(plain, dict):
+            would = {} if self.followed is None or "happened" in plain else {"would": self.followed()}
+            data = {"dry_run": True, **plain, **would}
         sys.stdout.write(json_text(data) + "\n")
 
     def note(self, text: str) -> None:
@@ -103,7 +114,11 @@ class Output:
     @property
     def console(self) -> Console:
         """Where people read."""
-        return _console(stderr=False)
+        console = _console(stderr=False)
+        if self.dry_run and not self._headed:
+            self._headed = True
+            console.print("What would be done (--dry-run):", style="bold", highlight=False)
+        return console
 
     @property
     def _errors(self) -> Console:

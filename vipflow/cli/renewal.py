@@ -29,9 +29,9 @@ def add_to(app: typer.Typer) -> None:
     renewal = group("renewal", "See where a customer's renewal stands, order it, report it.")
     command(renewal, "status")(status)
     command(renewal, "list")(list_)
-    command(renewal, "order", on=True)(order)
-    command(renewal, "decline", on=True)(decline)
-    command(renewal, "report", on=True)(report)
+    command(renewal, "order", act="rehearsed", on=True)(order)
+    command(renewal, "decline", act="rehearsed", on=True)(decline)
+    command(renewal, "report", act="rehearsed", on=True)(report)
     app.add_typer(renewal)
 
 
