@@ -23,6 +23,8 @@ def show_followed(session: Session, told: Followed) -> None:
     zone = zone_for(session, asker(session))
     now = session.installation.clock.now()
     _show(session, "Steps", told.happened, _steps(zone, now), more=told.more)
+    if session.new_names and any(step.from_state is None for step in told.happened):
+        session.out.note("New references are others each time; with --id ID they are these when it is done.")
     _show(session, "Timers", told.timers, _timers(zone))
     _show(session, "Mails", told.mails, _mails(zone, now))
     _show(

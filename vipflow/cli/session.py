@@ -92,6 +92,8 @@ class Session:
         self.dry_run = dry_run
         self.rehearsed = dry_run and rehearsed
         self.out = Output(json=json, dry_run=dry_run)
+        self.new_names = False
+        """Whether what it makes is named by an id that will be another next time."""
         self._opened = ExitStack()
 
     @cached_property
@@ -201,6 +203,7 @@ def command(
         @functools.wraps(function)
         def run(*args: Any, **given: Any) -> None:
             session = Session(**{option: given.pop(option) for option in shared}, rehearsed=act == "rehearsed")
+            session.new_names = given.get("id_", "") is None
             try:
                 try:
                     function(session, *args, **given)
