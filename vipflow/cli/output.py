@@ -34,6 +34,8 @@ class Output:
     def __init__(self, *, json: bool = False, dry_run: bool = False) -> None:
         self.json = json
         self.dry_run = dry_run
+        self.told: Callable[[str], str] = str
+        """What becomes of remarks and problems before they are said."""
         self.followed: Callable[[], Followed] | None = None
         self._headed = False
 
@@ -60,7 +62,7 @@ class Output:
             self.write_json({"items": items, "next": next})
             return
         if not items:
-            self.console.print(empty)
+            self.console.print(self.told(empty))
             return
         self.console.print(table(columns, items, title=title))
         if next is not None:
@@ -98,18 +100,18 @@ class Output:
     def note(self, text: str) -> None:
         """A remark beside the answer, on stderr; nothing with JSON."""
         if not self.json:
-            self._errors.print(text, style="dim", highlight=False)
+            self._errors.print(self.told(text), style="dim", highlight=False)
 
     def warn(self, text: str) -> None:
         """Something that should be looked at, on stderr, also with JSON."""
         if self.json:
             sys.stderr.write(plain_json.dumps({"warning": text}, ensure_ascii=False) + "\n")
         else:
-            self._errors.print(f"Warning: {text}", style="yellow", highlight=False, markup=False)
+            self._errors.print(f"Warning: {self.told(text)}", style="yellow", highlight=False, markup=False)
 
     def problem(self, text: str) -> None:
         """What is wrong, on stderr."""
-        self._errors.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._errors.print(self.told(text), highlight=False, markup=False, soft_wrap=True)
 
     @property
     def console(self) -> Console:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
@@ -27,7 +28,7 @@ from vipflow.cli.helping import group
 from vipflow.cli.output import Output
 from vipflow.errors import BadInput
 
-__all__ = ["Session", "command", "group"]
+__all__ = ["Session", "command", "for_reseller", "group"]
 
 if TYPE_CHECKING:
     from vipflow.config import Settings
@@ -68,7 +69,9 @@ _SHARED: dict[Needs, dict[str, Any]] = {
     "database": {"config": Config, "json": Json},
     "reseller": {"config": Config, "reseller": Reseller, "as_": As, "json": Json},
 }
-_PANEL = "Everywhere"
+_OF_A_RESELLER: set[str] = set()
+"""Commands that have --reseller: `customer show`."""
+_NAMED = re.compile(r"\bvipflow ([a-z-]+(?: [a-z-]+)?)(?![^`\n]*--reseller)")
 
 
 class Session:
@@ -92,6 +95,8 @@ class Session:
         self.dry_run = dry_run
         self.rehearsed = dry_run and rehearsed
         self.out = Output(json=json, dry_run=dry_run)
+        if reseller is not None:
+            self.out.told = lambda text: for_reseller(text, reseller)
         self.new_names = False
         """Whether what it makes is named by an id that will be another next time."""
         self._opened = ExitStack()
@@ -218,10 +223,28 @@ def command(
         parameters = [*by_keyword, *extra]
         run.__signature__ = signature.replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]  # why: Typer reads it
         run.__annotations__ = {p.name: p.annotation for p in parameters}
+        if needs == "reseller":
+            _OF_A_RESELLER.add(name if app.info.name in (None, "vipflow") else f"{app.info.name} {name}")
         app.command(name, help=_about(function), **settings)(run)
         return function
 
     return decorate
+
+
+def for_reseller(text: str, key: str) -> str:
+    """A text whose commands name a reseller, as the one did that led to it: so that they can be typed as they stand.
+
+    >>> _OF_A_RESELLER.add("order place")
+    >>> for_reseller("Once ordered: vipflow order place --authorization PA-4M2X-8TQH", "north")
+    'Once ordered: vipflow order place --reseller north --authorization PA-4M2X-8TQH'
+    """
+
+    def named(found: re.Match[str]) -> str:
+        words = found[1]
+        path = words if words in _OF_A_RESELLER else words.partition(" ")[0]
+        return f"vipflow {path} --reseller {key}{words[len(path) :]}" if path in _OF_A_RESELLER else found[0]
+
+    return _NAMED.sub(named, text)
 
 
 def _about(function: Callable[..., None]) -> str:
