@@ -82,6 +82,7 @@ READ = {
     *("check", "explain", "next", "history", "timers", "simulate", "doctor", "verify", "version", "db status"),
     *(f"{noun} list" for noun in ("reseller", "team", "customer", "authorization", "order", "renewal", "return")),
     *(f"{noun} list" for noun in ("mail", "incident", "hold", "daemon", "workflow", "audit")),
+    *("task list", "catalogue list", "catalogue show"),
     *(f"{noun} show" for noun in ("reseller", "customer", "authorization", "order", "return", "mail", "incident")),
     *(f"{noun} show" for noun in ("catchup", "workflow", "audit")),
     *("renewal status", "mail suppressed", "workflow graph", "audit verify"),

@@ -42,6 +42,7 @@ _PANELS = {
         "order": "order",
         "renewal": "renewal",
         "return_": "return",
+        "task": "task",
         "catalogue": "catalogue",
         "event": "event",
     },

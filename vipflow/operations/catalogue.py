@@ -41,7 +41,7 @@ class ProductPage(msgspec.Struct, frozen=True):
     """A product, what it is called in other segments (SKU by segment), and whose policy counts."""
 
     product: CatalogueEntry
-    other_segments: dict[str, str]
+    other_segments: dict[Segment, str]
     policy: str
     reseller: str
 
