@@ -190,6 +190,22 @@ def _show(session: Session, made: Making) -> None:
         session.out.note(f'To let it go: vipflow release {hold.id} --reason "…"')
 
 
+def hold_text(hold: Hold, zone: ZoneInfo) -> str:
+    """What is held, since when, by whom, why, until when, and what that means."""
+    from vipflow.cli.output import when
+
+    until = f"until {when(hold.ends_at, zone)}" if hold.ends_at is not None else "until it is released"
+    means = (
+        "The year goes on; its mails wait."
+        if hold.mail_only
+        else "Timers keep their dates and fire when it goes; staff are refused; what systems report is kept."
+    )
+    return (
+        f"{_what(hold)} is on hold since {when(hold.made_at, zone)}, {until}, by {hold.made_by}: {hold.reason} "
+        f"({hold.id}).\n  {means}"
+    )
+
+
 def _what(hold: Hold) -> str:
     """How a sentence begins that says what is held."""
     if hold.customer is not None:
