@@ -9,7 +9,7 @@ from tests.operations.test_holds import post
 from vipflow.case import Actor, Incident, Tenant
 from vipflow.clock import StillClock
 from vipflow.engine.incidents import incident_row
-from vipflow.operations import customers, holds, resellers, returns, team
+from vipflow.operations import authorizations, customers, holds, resellers, returns, team
 from vipflow.operations.installation import with_database
 from vipflow.operations.ticks import tick_parked
 from vipflow.store.catchup import keep_grace
@@ -41,6 +41,8 @@ def build(url: str) -> None:
     tick_parked(world.installation)
 
     world.authorize(_invited(world, "Pending"), po="PENDING")
+    world.authorize(_invited(world, "Deactivated"), po="DEACTIVATED")
+    authorizations.deactivated(world.installation, world.who("ada"), "DEACTIVATED")
     ordering = _invited(world, "Ordering")
     world.authorize(ordering, po="ORDERED")
     world.order("ORDERED", number="ORDER")
