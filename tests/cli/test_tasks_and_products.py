@@ -121,3 +121,52 @@ def test_of_a_customer_its_segment_is_listed_what_it_is_offered_first(shop: Cli)
     assert families == sorted(families, reverse=True)
     assert any(families)
     assert not all(families)
+
+
+# --- what a hold means for what may be done, and for what comes -----------------------------------------------------
+
+
+def test_explain_says_that_nothing_is_possible_under_a_hold_and_from_when_it_is(shop: Cli) -> None:
+    free = {each["event"]: each for each in shop("explain", "PENDING", "--json").json["possibilities"]}
+    hold = shop("hold", "customer", "pending", "--reason", "a complaint", "--until", "2024-03-28", "--json").json[
+        "hold"
+    ]
+    told = shop("explain", "PENDING", "--json").json
+    assert [each["id"] for each in told["holds"] if not each["mail_only"]] == [hold["id"]]
+    for each in told["possibilities"]:
+        assert (each["possible"], each["reasons"][0]["code"]) == (False, "on_hold")
+        opens_at = "2024-03-27T23:00:00Z" if free[each["event"]]["possible"] else each["opens_at"]
+        assert each["opens_at"] == opens_at
+    shown = " ".join(shop("explain", "PENDING").out.split())
+    assert f"is on hold since 2024-03-21 10:00, until 2024-03-28, by operator: a complaint ({hold['id']})." in shown
+    assert "staff are refused; what systems report is kept." in shown
+    assert f"purchase_authorization.cancel On hold by {hold['id']}. 2024-03-28" in shown
+    shop("hold", "everything", "--reason", "moving")
+    endless = shop("explain", "PENDING", "--json").json
+    assert {each["opens_at"] for each in endless["possibilities"]} == {None}
+    assert "Everything is on hold since" in shop("explain", "PENDING").out
+
+
+def test_next_says_of_each_line_whether_it_waits_for_a_hold(shop: Cli) -> None:
+    shop("release", "--all", "--reason", "settled")
+    shop("catchup", "approve", "--reason", "read")
+    assert not any(
+        step["waits_for"] or step["mails_wait_for"] for step in shop("next", "pending", "--json").json["steps"]
+    )
+    hold = shop("hold", "customer", "pending", "--reason", "a complaint", "--until", "2024-03-28", "--json").json[
+        "hold"
+    ]
+    steps = shop("next", "pending", "--json").json["steps"]
+    assert {step["waits_for"] for step in steps if step["at"] < "2024-03-27T23:00:00Z"} == {hold["id"]}
+    assert {step["waits_for"] for step in steps if step["at"] >= "2024-03-27T23:00:00Z"} == {None}
+    shown = shop("next", "pending").out
+    assert "a complaint" in shown.partition("\n")[0]
+    assert f"waits for {hold['id']}" in shown
+    shop("release", hold["id"], "--reason", "settled")
+    mails = shop("hold", "everything", "--mail-only", "--reason", "moving", "--json").json["hold"]
+    steps = shop("next", "pending", "--json").json["steps"]
+    assert {(step["waits_for"], step["mails_wait_for"]) for step in steps} == {
+        (None, mails["id"] if step["mails"] else None) for step in steps
+    }
+    assert f"mails wait for {mails['id']}" in shop("next", "pending").out
+    assert "The year goes on; its mails wait." in shop("next", "pending").out
