@@ -33,14 +33,22 @@ def test_what_is_rehearsed_is_seen_in_the_rehearsal_and_gone_afterwards(database
 
 
 def test_a_block_that_raises_is_undone_alone_whether_we_or_the_database_raised(database):
-    with database.rehearsing() as rehearsal:
-        keep(rehearsal, "a", "1")
-        with pytest.raises(ZeroDivisionError), rehearsal.write() as connection:
+    def half(rehearsal):
+        with rehearsal.write() as connection:
             set_meta(connection, "a", "2")
             raise ZeroDivisionError
-        with pytest.raises(IntegrityError), rehearsal.write() as connection:
+
+    def twice(rehearsal):
+        with rehearsal.write() as connection:
             set_meta(connection, "b", "2")
             connection.execute(meta.insert().values(key="a", value="twice"))
+
+    with database.rehearsing() as rehearsal:
+        keep(rehearsal, "a", "1")
+        with pytest.raises(ZeroDivisionError):
+            half(rehearsal)
+        with pytest.raises(IntegrityError):
+            twice(rehearsal)
         with pytest.raises(IntegrityError), rehearsal.read() as connection:
             connection.execute(meta.insert().values(key="a", value="twice"))
         assert (kept(rehearsal, "a"), kept(rehearsal, "b")) == ("1", None)
@@ -56,9 +64,13 @@ def test_what_only_reads_leaves_nothing_even_in_a_rehearsal(database):
 
 
 def test_a_rehearsal_that_raises_is_undone_as_well(database):
-    with pytest.raises(ZeroDivisionError), database.rehearsing() as rehearsal:
-        keep(rehearsal, "a", "1")
-        raise ZeroDivisionError
+    def half():
+        with database.rehearsing() as rehearsal:
+            keep(rehearsal, "a", "1")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half()
     assert kept(database, "a") is None
     keep(database, "a", "2")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vipflow.cli.options import After, Limit
 from vipflow.cli.session import Session, command, group
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 ForCustomer = Annotated[
     str | None,
-    typer.Option("--customer", help="What this customer may buy: reference, VIP number or e-mail.", metavar="REF"),
+    typer.Option("--customer", help="For this customer: reference, VIP number or e-mail.", metavar="REF"),
 ]
 
 
@@ -39,6 +40,8 @@ def list_(
     category: Annotated[
         str | None, typer.Option("--category", help="Only those of this category.", metavar="NAME")
     ] = None,
+    limit: Limit = 100,
+    after: After = None,
 ) -> None:
     """Lists products by name: SKU, who may buy them, and whether by authorization or by direct order.
 
@@ -48,16 +51,19 @@ def list_(
     """
     from vipflow.operations.catalogue import list_products
 
+    page = list_products(
+        session.installation,
+        session.who,
+        segment=segment,
+        family=family,
+        category=category,
+        search=search,
+        customer=customer,
+        after=after,
+        most=limit,
+    )
     session.out.rows(
-        list_products(
-            session.installation,
-            session.who,
-            segment=segment,
-            family=family,
-            category=category,
-            search=search,
-            customer=customer,
-        ),
+        page.items,
         {
             "SKU": lambda each: each.sku,
             "Product": lambda each: each.name,
@@ -66,6 +72,7 @@ def list_(
             "Category": lambda each: each.category,
             "Bought by": _bought_by,
         },
+        next=page.next,
         empty="No product fits.",
     )
 

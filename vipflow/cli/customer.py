@@ -253,8 +253,10 @@ def list_(
 def show(
     session: Session,
     customer: CustomerRef,
-    history: Annotated[int, typer.Option("--history", min=0, max=1000, help="So many rows of the past.")] = 8,
-    coming: Annotated[int, typer.Option("--coming", min=0, max=400, help="So many things to come.")] = 8,
+    history: Annotated[
+        int, typer.Option("--history", min=0, max=1000, help="So many rows of the past.", metavar="N")
+    ] = 8,
+    coming: Annotated[int, typer.Option("--coming", min=0, max=400, help="So many things to come.", metavar="N")] = 8,
 ) -> None:
     """Shows a customer: what it holds and owes, what to do, what happened, what comes next."""
     from vipflow.cli.customer_page import rendered

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from vipflow.cli.options import After, Limit
 from vipflow.cli.session import Session, command, group
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def reseller(
     session: Session,
     reason: Reason_,
     key: Annotated[
-        str | None, typer.Argument(help="The reseller; needless while there is only one.", metavar="[KEY]")
+        str | None, typer.Argument(help="The reseller; needless while there is only one.", metavar="KEY")
     ] = None,
     mail_only: MailOnly = False,
     until: Until = None,
@@ -100,11 +101,14 @@ def customer(
 
 
 def list_(
-    session: Session, all_: Annotated[bool, typer.Option("--all", help="Those that were released, too.")] = False
+    session: Session,
+    all_: Annotated[bool, typer.Option("--all", help="Those that were released, too.")] = False,
+    limit: Limit = 100,
+    after: After = None,
 ) -> None:
     """Lists the holds in force, the oldest first."""
     from vipflow.cli.output import when
-    from vipflow.operations.holds import list_holds
+    from vipflow.operations.holds import holds_page, list_holds
 
     who = asker(session)
     zone = zone_for(session, who)
@@ -120,8 +124,8 @@ def list_(
     if all_:
         columns["Released"] = lambda each: when(each.released_at, zone)
         columns["By whom, and why"] = lambda each: ": ".join(filter(None, (each.released_by, each.remark)))
-    found = list_holds(session.installation, who, released=all_)
-    session.out.rows(found, columns, empty="Nothing is on hold.")
+    page = holds_page(list_holds(session.installation, who, released=all_), after=after, most=limit)
+    session.out.rows(page.items, columns, next=page.next, empty="Nothing is on hold.")
 
 
 def asker(session: Session) -> Who | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vipflow.operations.inspection import MessageText
     from vipflow.operations.mails import Acted, MailAct
 
-Keys = Annotated[list[str] | None, typer.Argument(help="Keys of mails, as the list shows them.", metavar="[KEY]...")]
+Keys = Annotated[list[str] | None, typer.Argument(help="Keys of mails, as the list shows them.", metavar="KEY")]
 AllMatching = Annotated[bool, typer.Option("--all-matching", help="All mails that fit the options below.")]
 ActStates = Annotated[
     list[str] | None,
@@ -124,7 +124,7 @@ def show(session: Session, key: Key) -> None:
 def preview(
     session: Session,
     template: Annotated[
-        str | None, typer.Argument(help="The template; left out, their names are listed.", metavar="[TEMPLATE]")
+        str | None, typer.Argument(help="The template; left out, their names are listed.", metavar="TEMPLATE")
     ] = None,
     language: Annotated[str, typer.Option("--language", help="fr or en.", metavar="LANG")] = "en",
     sample: Annotated[

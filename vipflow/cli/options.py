@@ -19,9 +19,7 @@ Ref = Annotated[
 ]
 PerhapsRef = Annotated[
     str | None,
-    typer.Argument(
-        help="A reference, VIP number, PO number, order number or e-mail; all if left out.", metavar="[REF]"
-    ),
+    typer.Argument(help="A reference, VIP number, PO number, order number or e-mail; all if left out.", metavar="REF"),
 ]
 PolicyName = Annotated[str, typer.Option("--policy", help="The policy whose numbers count.", metavar="NAME")]
 Zone = Annotated[str, typer.Option("--zone", help="The time zone in which days begin and end.", metavar="ZONE")]

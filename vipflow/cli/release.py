@@ -22,7 +22,7 @@ def release(
     session: Session,
     reason: Annotated[str, typer.Option("--reason", help="Why: kept in the audit.", metavar="TEXT")],
     ident: Annotated[
-        str | None, typer.Argument(help="The hold (H-7K3F-9QTD), as `vipflow hold list` shows it.", metavar="[HOLD]")
+        str | None, typer.Argument(help="The hold (H-7K3F-9QTD), as `vipflow hold list` shows it.", metavar="HOLD")
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every hold that somebody asked for.")] = False,
 ) -> None:

@@ -127,6 +127,9 @@ def show(session: Session, key: Key) -> None:
 
 def set_(
     session: Session,
+    key: Annotated[
+        str | None, typer.Argument(help="The reseller; needless while there is only one.", metavar="KEY")
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="The company's name.", metavar="NAME")] = None,
     policy: PolicyOption = None,
     language: LanguageOption = None,
@@ -140,9 +143,10 @@ def set_(
     number: Numbers = None,
     drop_number: DropNumbers = None,
 ) -> None:
-    """Changes a reseller (see --reseller). A changed number holds for what begins from now on."""
+    """Changes a reseller. A changed number holds for what begins from now on."""
     from vipflow.operations.resellers import change_reseller
 
+    session.reseller = key or session.reseller
     changed = change_reseller(
         session.installation,
         session.who,

@@ -21,7 +21,7 @@ RoleOption = Annotated[
 MailsOption = Annotated[
     str | None,
     typer.Option(
-        "--mails", help="single: at once; daily: one mail each working morning. [single]", metavar="single|daily"
+        "--mails", help="single: at once, as others; daily: one mail each working morning.", metavar="single|daily"
     ),
 ]
 

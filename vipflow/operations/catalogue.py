@@ -15,6 +15,7 @@ from vipflow.operations.installation import Installation
 from vipflow.operations.products import SKU_LENGTH, Buyer, find_product
 from vipflow.operations.references import find_customer
 from vipflow.operations.resellers import show_reseller
+from vipflow.operations.rows import Page, page_of
 from vipflow.operations.who import Who
 from vipflow.policy import Policy
 from vipflow.vip.catalogue import Family, Product
@@ -55,8 +56,11 @@ def list_products(
     category: str | None = None,
     search: str | None = None,
     customer: str | None = None,
-) -> tuple[CatalogueEntry, ...]:
-    """Products by name, of all segments or of one, or those that a customer may buy; the types it is offered first.
+    after: str | None = None,
+    most: int = 100,
+) -> Page:
+    """Products (`CatalogueEntry`) by name, of all segments or of one; or those that a customer may buy, the types first
+    that it is offered.
 
     `search` is words of the name or the beginning of a SKU. Raises BadInput for a segment, family or category that
     there is not, NotFound for a customer, and for a search that finds nothing, with what comes close.
@@ -75,8 +79,12 @@ def list_products(
     ]
     if search is not None:
         found = _searched(found, search.strip())
-    found.sort(key=lambda product: (product.family not in buyer.offer_types, folded(product.name), product.sku))
-    return tuple(_entry(product, policy) for product in found)
+
+    def place(product: Product) -> tuple[str, ...]:
+        return ("0" if product.family in buyer.offer_types else "1", folded(product.name), product.sku)
+
+    page = page_of(found, place, after, most)
+    return Page(tuple(_entry(product, policy) for product in page.items), page.next)
 
 
 def show_product(installation: Installation, who: Who, name: str, *, customer: str | None = None) -> ProductPage:

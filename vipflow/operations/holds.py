@@ -8,7 +8,7 @@ the order in which it happened, so that everything then is as if it had come lat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,7 @@ from vipflow.errors import BadInput, Conflict, NotFound
 from vipflow.operations.allowed import not_allowed_to
 from vipflow.operations.installation import Installation
 from vipflow.operations.references import find_customer
+from vipflow.operations.rows import Page, page_of
 from vipflow.operations.ticks import Ticked
 from vipflow.operations.who import OPERATOR, Who
 from vipflow.references import as_typed, reference
@@ -198,6 +199,11 @@ def list_holds(installation: Installation, who: Who | None, *, released: bool = 
         return found
     # What a hold of everything counted tells of other resellers.
     return tuple(msgspec.structs.replace(hold, details=None) if hold.reseller is None else hold for hold in found)
+
+
+def holds_page(holds: Sequence[Hold], *, after: str | None = None, most: int = 100) -> Page:
+    """The first `most` of what `list_holds` gave, or those behind the cursor. Raises BadInput."""
+    return page_of(holds, lambda hold: (hold.made_at.astimezone(UTC).isoformat(), hold.id), after, most)
 
 
 def holds_of_customer(connection: Any, who: Who, customer: str) -> tuple[Hold, ...]:

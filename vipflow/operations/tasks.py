@@ -16,7 +16,7 @@ from vipflow.errors import BadInput, did_you_mean
 from vipflow.operations.customer_lists import whose
 from vipflow.operations.installation import Installation
 from vipflow.operations.references import find_customer
-from vipflow.operations.rows import cursor_of, facts_of, parts_of
+from vipflow.operations.rows import facts_of, page_of
 from vipflow.operations.who import Who
 from vipflow.store import reading
 from vipflow.store.reading import CasePlace, WantedCases
@@ -117,12 +117,9 @@ def list_tasks(
 
 def tasks_page(tasks: Sequence[Task], *, after: str | None = None, most: int = 50) -> Tasks:
     """The first `most` of what `list_tasks` gave, or those behind the cursor. Raises BadInput."""
-    behind = tuple(each or "" for each in parts_of(after, 5)) if after is not None else ()
-    rest = [task for task in tasks if _pressing(task) > behind]
-    shown = rest[:most]
+    page = page_of(tasks, _pressing, after, most)
     counts = Counter(task.kind for task in tasks)
-    following = cursor_of(_pressing(shown[-1])) if len(rest) > most else None
-    return Tasks(tuple(shown), {kind: counts[kind] for kind in KINDS if counts[kind]}, following)
+    return Tasks(page.items, {kind: counts[kind] for kind in KINDS if counts[kind]}, page.next)
 
 
 def tasks_of(view: View, company: str, manager: str) -> tuple[Task, ...]:
