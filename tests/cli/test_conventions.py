@@ -136,6 +136,15 @@ def test_one_reseller_needs_no_name_several_do(
     assert cli("timers").code == 0
 
 
+def test_who_names_a_reseller_is_told_commands_that_name_it(cli: Cli, elan: str) -> None:
+    shown = cli("authorization", "show", "PO-77", "--reseller", "nord")
+    assert "vipflow explain --reseller nord PA-" in shown.err
+    assert "vipflow history --reseller nord PA-" in shown.err
+    assert "vipflow explain PA-" in cli("authorization", "show", "PO-77").err
+    wrong = cli("mail", "show", "x", "--reseller", "nord")
+    assert "`vipflow mail list --reseller nord`" in wrong.err
+
+
 def test_one_reseller_does_not_see_the_records_of_another(
     cli: Cli, elan: str, add_reseller: Callable[..., int]
 ) -> None:

@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from tests.cli.conftest import Cli, event, json_lines
+from vipflow.clock import HostClock
 from vipflow.store.database import open_database
+from vipflow.store.types import instant_text
 
 WHY = ("--reason", "a complaint")
 
@@ -39,7 +41,8 @@ def test_a_customer_is_held_listed_and_released(cli: Cli, elan: str) -> None:
     assert post(cli, "9", "customer.note", "customers/k-1", text="hello")["outcomes"] == {"parked": 1}
     shown = cli("release", hold["id"].lower(), "--reason", "settled", "--dry-run")
     assert "would be released" in shown.out
-    assert "1 event that was kept" in shown.out
+    assert "Events that were kept, applied: 1." in shown.out
+    assert "note" in shown.out
     released = cli("release", hold["id"], "--reason", "settled")
     assert f"{hold['id']} ({elan}) is released." in released.out
     assert "applied now: 1." in released.out
@@ -58,7 +61,7 @@ def test_staff_read_why_they_cannot_act(cli: Cli, elan: str) -> None:
 
 def test_everything_and_a_reseller_are_held_and_all_is_released(cli: Cli, elan: str) -> None:
     preview = cli("hold", "everything", "--mail-only", *WHY, "--dry-run")
-    assert preview.out.startswith("All mail would be put on hold until released.\n  It stops 1 customer")
+    assert "All mail would be put on hold until released.\n  It would stop 1 customer" in preview.out
     assert cli("hold", "list").out == "Nothing is on hold.\n"
     assert cli("hold", "everything", *WHY, "--json").json["outcome"] == "made"
     assert cli("hold", "reseller", "nord", "--mail-only", *WHY).code == 0
@@ -191,3 +194,25 @@ def test_a_daemon_that_cannot_write_its_notes_says_so_and_does_not_start(cli: Cl
     assert found.code == 2
     assert f"the folder {place}/var/daemon: a daemon cannot write its notes there" in found.err
     assert "set daemon.folder in config.toml" in found.err
+
+
+def test_a_daemon_killed_a_moment_ago_can_be_told_by_when_it_was_last_seen(cli: Cli, nord: int, place: Path) -> None:
+    database = open_database(f"sqlite:///{place / 'var' / 'vipflow.db'}")
+    now = HostClock().now()
+    with database.write() as connection:
+        for name, ago in (("a", 25), ("b", 300), ("c", 86_400)):
+            connection.execute(
+                text(
+                    "INSERT INTO daemons (id, host, pid, version, started_at, beat_at, details) "
+                    "VALUES (:id, 'here', 1, '0', :at, :at, '{}')"
+                ),
+                {"id": name, "at": instant_text(now - timedelta(seconds=ago))},
+            )
+    database.dispose()
+    found = {each["id"]: each for each in cli("daemon", "list", "--json").json["items"]}
+    assert (found["a"]["state"], found["b"]["state"]) == ("alive", "stale")
+    assert 25 <= found["a"]["silent_for"] < 60
+    shown = cli("daemon", "list").out
+    assert " s ago" in shown
+    assert "5 min ago" in shown
+    assert f"{now - timedelta(days=1):%Y-%m-%d %H:%M:%S} UTC" in shown

@@ -52,6 +52,25 @@ def test_every_option_and_argument_has_help(path: str) -> None:
     assert silent == []
 
 
+SHORT = {
+    "reseller list": "a handful",
+    "team list": "who works here",
+    "daemon list": "those of a month",
+    "workflow list": "as many as files",
+}
+
+
+@pytest.mark.parametrize("path", [path for path in LEAVES if path.endswith(" list") and path not in SHORT])
+def test_every_list_that_can_be_long_comes_page_by_page(path: str) -> None:
+    assert {"--limit", "--after"} <= {option for parameter in LEAVES[path].params for option in parameter.opts}
+
+
+@pytest.mark.parametrize("path", LEAVES)
+def test_no_bracket_of_a_usage_stands_twice(path: str) -> None:
+    help_text = LEAVES[path].get_usage(LEAVES[path].context_class(LEAVES[path], info_name=path))
+    assert "[[" not in help_text
+
+
 @pytest.mark.parametrize(("path", "command"), list(groups()))
 def test_every_noun_says_what_it_is_for(path: str, command: Any) -> None:
     assert command.help

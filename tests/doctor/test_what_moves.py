@@ -36,6 +36,7 @@ from vipflow.store.tables import (
     tenants,
     timers,
 )
+from vipflow.store.tenants import add_tenant
 from vipflow.store.types import instant_text
 
 APPROVE = 'vipflow catchup approve --reason "<why>"'
@@ -247,6 +248,31 @@ def test_an_address_that_gets_no_more_mail_is_a_note(place: Place) -> None:
     finding = place.doctor("--only", "stuck").one("suppressed", "note")
     assert finding["says"].startswith("1 address gets no more mail")
     assert finding["remedy"]
+
+
+def test_with_several_resellers_commands_name_those_concerned(place: Place) -> None:
+    with place.database.write() as connection:
+        south = add_tenant(
+            connection,
+            key="south",
+            name="South",
+            language="fr",
+            zone="Europe/Paris",
+            policy="vip-2024",
+            settings="{}",
+            created_at=place.now,
+        )
+    place.write(messages, key="m-1", state="dead", tenant=south.id)
+    for tenant in (place.tenant, south.id):
+        place.write(incidents, id="I-1", cause="c-1", tenant=tenant)
+        place.write(suppressions, address="zoe@elan.example", since=place.now, says="550", tenant=tenant)
+    seen = place.doctor("--only", "stuck")
+    assert seen.one("dead", "warning")["run"][0] == "vipflow mail list --state dead --reseller south"
+    assert seen.one("incidents", "warning")["run"] == [
+        "vipflow incident list --reseller north",
+        "vipflow incident list --reseller south",
+    ]
+    assert seen.one("suppressed", "note")["run"][2] == "vipflow mail suppressed --reseller south"
 
 
 def test_an_event_past_its_time_is_told(place: Place) -> None:

@@ -14,6 +14,7 @@ from vipflow.engine import verify
 from vipflow.engine.envelope import Verdict, read_envelope
 from vipflow.errors import BadInput, Conflict, NotFound
 from vipflow.operations import customers, holds, resellers
+from vipflow.operations.rehearsal import rehearsing
 from vipflow.operations.ticks import tick_parked, tick_timers
 from vipflow.store import tables
 from vipflow.store.database import open_database
@@ -268,16 +269,21 @@ def test_to_hold_twice_says_so(world: World) -> None:
 
 def test_a_preview_says_what_it_stops_and_stops_nothing(world: World) -> None:
     customer = world.invite()
-    given: dict[str, Any] = {"reason": "leave", "dry_run": True}
-    made = holds.hold_customer(world.installation, world.who("ada"), customer, mail_only=False, **given)
-    assert made.outcome == "would be made"
+
+    def would_make(mail_only: bool) -> holds.Making:
+        with rehearsing(world.installation) as rehearsal:
+            return holds.hold_customer(
+                rehearsal.installation, world.who("ada"), customer, mail_only=mail_only, reason="leave"
+            )
+
+    made = would_make(False)
+    assert made.outcome == "made"
     assert made.stops is not None
     assert made.stops.customers == 1
     assert made.stops.timers > 0
     assert made.stops.mails > 0
     assert rows(world, "holds") == []
-    mails = holds.hold_customer(world.installation, world.who("ada"), customer, mail_only=True, **given)
-    assert mails.stops == holds.Counts(1, 0, made.stops.mails, 0)
+    assert would_make(True).stops == holds.Counts(1, 0, made.stops.mails, 0)
 
 
 def test_a_preview_of_a_release_lets_nothing_go(world: World) -> None:
@@ -285,10 +291,12 @@ def test_a_preview_of_a_release_lets_nothing_go(world: World) -> None:
     ident = hold(world, customer)
     post(world, "1", "customer.note", f"customers/{customer}", text="hello")
     world.clock.move_to(world.clock.now() + 40 * DAY)
-    shown = holds.release_hold(world.installation, None, ident, reason="look", dry_run=True)
-    assert shown.outcome == "would be released"
-    assert (shown.follows.events, shown.applied) == (1, 0)
+    with rehearsing(world.installation) as rehearsal:
+        shown = holds.release_hold(rehearsal.installation, None, ident, reason="look")
+        led_to = rehearsal.followed()
+    assert (shown.outcome, shown.follows.events, shown.applied) == ("released", 1, 1)
     assert shown.follows.timers > 0
+    assert "customer.note" in {step.event for step in led_to.happened}
     assert rows(world, "holds")[0].released_at is None
     assert rows(world, "inbox", source="shop")[0].verdict == "parked"
 
@@ -298,7 +306,7 @@ def test_what_several_holds_stop_together_follows_when_they_go_together(world: W
     hold(world, customer)
     hold(world, mail_only=True)
     world.clock.move_to(world.clock.now() + 40 * DAY)
-    shown = holds.release_all(world.installation, None, reason="look", dry_run=True)
+    shown = holds.release_all(world.installation, None, reason="look")
     assert (len(shown.holds), shown.follows.timers > 0, shown.follows.mails > 0) == (2, True, True)
 
 
@@ -343,8 +351,9 @@ def test_only_operators_and_admins_hold_and_only_their_own(world: World) -> None
     for name in ("bob", "sam", "vic"):
         made = holds.hold_customer(world.installation, world.who(name), customer, mail_only=True, reason="no")
         assert made.outcome == "refused"
-    alone = holds.hold_everything(world.installation, world.who("ada"), mail_only=True, reason="alone", dry_run=True)
-    assert alone.outcome == "would be made"
+    with rehearsing(world.installation) as rehearsal:
+        alone = holds.hold_everything(rehearsal.installation, world.who("ada"), mail_only=True, reason="alone")
+    assert alone.outcome == "made"
     resellers.add_reseller(world.installation, key="south", name="South")
     both = holds.hold_everything(world.installation, world.who("ada"), mail_only=True, reason="no")
     assert both.refused is not None

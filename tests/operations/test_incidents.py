@@ -53,7 +53,11 @@ def test_what_failed_for_one_reason_is_one_group(world: World, mangled: tuple[st
     assert mangled[0] not in group.fault
     found, each = incidents.incident_group(world.installation, world.who("ada"), group.group.lower())
     assert found == group
-    assert {incident.subject for incident in each} == set(mangled)
+    assert {incident.subject for incident in each.items} == set(mangled)
+    first = incidents.incident_group(world.installation, world.who("ada"), group.group, most=1)[1]
+    rest = incidents.incident_group(world.installation, world.who("ada"), group.group, after=first.next)[1]
+    assert first.items + rest.items == each.items
+    assert rest.next is None
     with pytest.raises(NotFound):
         incidents.incident_group(world.installation, world.who("ada"), "G-0000-0000")
 

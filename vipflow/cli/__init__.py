@@ -19,6 +19,7 @@ from typer.main import get_command
 
 from vipflow.cli.helping import Tree, help_asked_for
 from vipflow.cli.output import BAD_INPUT, FAULT, Output
+from vipflow.cli.session import for_reseller
 from vipflow.errors import VipflowError
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ _PANELS = {
         "order": "order",
         "renewal": "renewal",
         "return_": "return",
+        "task": "task",
+        "catalogue": "catalogue",
         "event": "event",
     },
     "Look ahead and back": {
@@ -102,6 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Runs one command; its exit code. What goes wrong is one clear message on stderr, never a traceback."""
     out = Output(json="--json" in arguments)
+    if "--reseller" in arguments[:-1]:
+        key = arguments[arguments.index("--reseller") + 1]
+        out.told = lambda text: for_reseller(text, key)
     for argument in arguments:
         if not argument.isprintable() and any("\ud800" <= character <= "\udfff" for character in argument):
             out.problem(f"The argument {argument!a} is not UTF-8; type it in UTF-8.")

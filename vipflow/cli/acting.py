@@ -95,14 +95,16 @@ def _show_applied(session: Session, done: Done, say: str, hints: Sequence[str]) 
     if done.fits != "new":
         say, hints = unfitting_text(done), ()
     console.print(say + (" (done before; nothing happened now)" if done.verdict.replayed else ""), highlight=False)
+    for remark in done.remarks:
+        out.note(remark.en)
+    if session.dry_run:  # the rehearsal tells of all that follows, at the end
+        return
     now = session.installation.clock.now()
     for mail in done.mails:
         console.print(f"  mail: {mail_text(mail, session.who.zone, now)}", highlight=False, markup=False)
     if done.fits == "new":
         for incident in done.incidents:
             out.warn(f"{incident.says.en} {_incident_text(incident)}")
-    for remark in done.remarks:
-        out.note(remark.en)
     for hint in hints:
         out.note(hint)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vipflow.cli.options import After, Limit
 from vipflow.cli.session import Session, command, group
+
+if TYPE_CHECKING:
+    from vipflow.engine.seals import SealState
 
 
 def add_to(app: typer.Typer) -> None:
@@ -18,8 +21,8 @@ def add_to(app: typer.Typer) -> None:
     command(audit, "list")(list_)
     command(audit, "show")(show)
     command(audit, "verify", needs="database")(verify)
-    command(audit, "seal", needs="database")(seal)
-    command(audit, "restored")(restored)
+    command(audit, "seal", needs="database", act="previewed")(seal)
+    command(audit, "restored", act="previewed")(restored)
     app.add_typer(audit)
 
 
@@ -122,8 +125,11 @@ def verify(
 def seal(session: Session) -> None:
     """Seals now what is new, as the daemon does once a minute."""
     from vipflow.errors import Busy
-    from vipflow.operations.audit import seal_now
+    from vipflow.operations.audit import seal_now, seal_state
 
+    if session.dry_run:
+        _would_seal(session, seal_state(session.installation))
+        return
     sealed = seal_now(session.installation)
     if sealed.busy:
         raise Busy("the seals", "somebody else is sealing", "nothing to do, or try again")
@@ -132,6 +138,15 @@ def seal(session: Session) -> None:
     else:
         said = f"Seal {sealed.seal.number}: {_counted(sealed.rows, 'step')} of history, {_counted(sealed.acts, 'act')}."
     session.out.answer(sealed, said)
+
+
+def _would_seal(session: Session, state: SealState) -> None:
+    from vipflow.errors import VipflowError
+
+    if state.problem is not None:
+        raise VipflowError(f"{state.problem}; {state.remedy}")
+    said = f"Seal {state.seals + 1}: {_counted(state.unsealed, 'row')} of history and audit."
+    session.out.answer(state, said if state.unsealed else "Nothing is new since the last seal.")
 
 
 def restored(
@@ -144,8 +159,9 @@ def restored(
     """
     from vipflow.operations.audit import restored as go_on
 
-    done = go_on(session.installation, session.who, reason)
-    was = f" The old file is kept as {done.aside}." if done.aside else ""
+    done = go_on(session.installation, session.who, reason, dry_run=session.dry_run)
+    kept = "would be" if session.dry_run else "is"
+    was = f" The old file {kept} kept as {done.aside}." if done.aside else ""
     session.out.answer(done, f"Sealing goes on behind seal {done.seals}.{was}")
 
 

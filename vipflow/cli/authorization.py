@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from vipflow.cli.acting import (
     CustomerRef,
     EventId,
     Mine,
+    OrderNumber,
     OwnRef,
     PerhapsCustomer,
     SomeProducts,
@@ -30,6 +31,9 @@ from vipflow.cli.options import After, Limit
 from vipflow.cli.session import Session, command, group
 from vipflow.errors import BadInput
 
+if TYPE_CHECKING:
+    from vipflow.operations.done import Done
+
 Authorization = Annotated[
     str, typer.Argument(help="The authorization: its reference (PA-4M2X-8TQH) or PO number.", metavar="AUTHORIZATION")
 ]
@@ -37,14 +41,18 @@ Authorization = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     authorization = group("authorization", "Put licences at a customer's disposal, and follow what becomes of them.")
-    command(authorization, "create", on=True)(create)
+    command(authorization, "create", act="rehearsed", on=True)(create)
     command(authorization, "list")(list_)
     command(authorization, "show")(show)
-    command(authorization, "cancel", on=True)(cancel)
-    command(authorization, "extend", on=True)(extend)
-    command(authorization, "remind", on=True)(remind)
-    command(authorization, "customer-paid", on=True)(customer_paid)
-    command(authorization, "write-off", on=True)(write_off)
+    command(authorization, "cancel", act="rehearsed", on=True)(cancel)
+    command(authorization, "extend", act="rehearsed", on=True)(extend)
+    command(authorization, "remind", act="rehearsed", on=True)(remind)
+    command(authorization, "customer-paid", act="rehearsed", on=True)(customer_paid)
+    command(authorization, "paid", act="rehearsed", on=True)(paid)
+    command(authorization, "payment-reversed", act="rehearsed", on=True)(payment_reversed)
+    command(authorization, "deactivated", act="rehearsed", on=True)(deactivated)
+    command(authorization, "restored", act="rehearsed", on=True)(restored)
+    command(authorization, "write-off", act="rehearsed", on=True)(write_off)
     app.add_typer(authorization)
 
 
@@ -56,13 +64,24 @@ def create(
         str | None, typer.Option("--po", help="The customer's own purchase order number.", metavar="NUMBER")
     ] = None,
     ref: OwnRef = None,
+    by_customer: Annotated[
+        bool,
+        typer.Option("--by-customer", help="The customer added them itself in the Admin Console: a report."),
+    ] = False,
     id_: EventId = None,
 ) -> None:
     """Puts licences at a customer's disposal; the order to Adobe follows. Refused while the customer is late."""
     from vipflow.operations import authorizations
 
     done = authorizations.create(
-        session.installation, session.who, customer, product, po_number=po, reference=ref, id=id_
+        session.installation,
+        session.who,
+        customer,
+        product,
+        po_number=po,
+        reference=ref,
+        by_customer=by_customer,
+        id=id_,
     )
     made = done.verdict.case
     say = ""
@@ -199,6 +218,50 @@ def customer_paid(session: Session, authorization: Authorization, reason: Why = 
     done = authorizations.customer_paid(session.installation, session.who, authorization, reason=reason, id=id_)
     ref = done.verdict.case
     show_done(session, done, f"{ref}: the customer paid you", f"Now order: vipflow order place --authorization {ref}")
+
+
+def paid(
+    session: Session,
+    authorization: Authorization,
+    order_number: OrderNumber = None,
+    reason: Why = None,
+    id_: EventId = None,
+) -> None:
+    """Records that Adobe accepted an order for it that was never entered here; else: vipflow order accept."""
+    from vipflow.operations import authorizations
+
+    done = authorizations.paid(
+        session.installation, session.who, authorization, order_number=order_number, reason=reason, id=id_
+    )
+    show_done(session, done, f"{done.verdict.case} is paid")
+
+
+def payment_reversed(session: Session, authorization: Authorization, reason: Why = None, id_: EventId = None) -> None:
+    """Records that Adobe took back that it is paid: it goes back to where its dates say."""
+    from vipflow.operations import authorizations
+
+    done = authorizations.payment_reversed(session.installation, session.who, authorization, reason=reason, id=id_)
+    show_done(session, done, f"{done.verdict.case} is {_state(done)} again: its payment was reversed")
+
+
+def deactivated(session: Session, authorization: Authorization, reason: Why = None, id_: EventId = None) -> None:
+    """Records that Adobe deactivated its licences."""
+    from vipflow.operations import authorizations
+
+    done = authorizations.deactivated(session.installation, session.who, authorization, reason=reason, id=id_)
+    show_done(session, done, f"The licences of {done.verdict.case} are deactivated")
+
+
+def restored(session: Session, authorization: Authorization, reason: Why = None, id_: EventId = None) -> None:
+    """Records that Adobe restored its licences."""
+    from vipflow.operations import authorizations
+
+    done = authorizations.restored(session.installation, session.who, authorization, reason=reason, id=id_)
+    show_done(session, done, f"The licences of {done.verdict.case} are restored; it is {_state(done)}")
+
+
+def _state(done: Done) -> str:
+    return done.happened[0].label.en if done.happened else ""
 
 
 def write_off(session: Session, authorization: Authorization, reason: Why = None, id_: EventId = None) -> None:

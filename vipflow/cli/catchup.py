@@ -13,8 +13,8 @@ from vipflow.cli.session import Session, command, group
 def add_to(app: typer.Typer) -> None:
     catchup = group("catchup", "After an outage: see the mails that wait for your word, and let them leave.")
     command(catchup, "show")(show)
-    command(catchup, "approve")(approve)
-    command(catchup, "skip-grace")(skip_grace)
+    command(catchup, "approve", act="rehearsed")(approve)
+    command(catchup, "skip-grace", act="rehearsed")(skip_grace)
     app.add_typer(catchup)
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from vipflow.cli.acting import CustomerRef, EventId, Mine, OwnRef, Why, day_given, short_day, show_done
 from vipflow.cli.customer_import import import_members
-from vipflow.cli.options import After, Limit
+from vipflow.cli.options import After, DropNumbers, Limit, Numbers, numbers_given
 from vipflow.cli.session import Session, command, group
 from vipflow.errors import BadInput
 
@@ -49,19 +49,20 @@ Copies = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     customer = group("customer", "Invite, take over, find and look at customers.")
-    command(customer, "invite", on=True)(invite)
-    command(customer, "adopt", on=True)(adopt)
+    command(customer, "invite", act="rehearsed", on=True)(invite)
+    command(customer, "adopt", act="rehearsed", on=True)(adopt)
     command(customer, "import", on=True)(import_members)
     command(customer, "list")(list_)
     command(customer, "show")(show)
-    command(customer, "assign", on=True)(assign)
-    command(customer, "recipients", on=True)(recipients)
-    command(customer, "note", on=True)(note)
-    command(customer, "offer-type", on=True)(offer_type)
-    command(customer, "vip-number", on=True)(vip_number)
-    command(customer, "resend", on=True)(resend)
-    command(customer, "remind", on=True)(remind)
-    command(customer, "withdraw", on=True)(withdraw)
+    command(customer, "assign", act="rehearsed", on=True)(assign)
+    command(customer, "recipients", act="rehearsed", on=True)(recipients)
+    command(customer, "note", act="rehearsed", on=True)(note)
+    command(customer, "offer-type", act="rehearsed", on=True)(offer_type)
+    command(customer, "vip-number", act="rehearsed", on=True)(vip_number)
+    command(customer, "numbers", act="rehearsed", on=True)(numbers)
+    command(customer, "resend", act="rehearsed", on=True)(resend)
+    command(customer, "remind", act="rehearsed", on=True)(remind)
+    command(customer, "withdraw", act="rehearsed", on=True)(withdraw)
     app.add_typer(customer)
 
 
@@ -118,7 +119,7 @@ def invite(
         for warning in known.warnings:
             session.out.warn(warning.en)
         _show_look_alikes(session, known.look_alikes)
-    if not yes and not session.out.json and sys.stdin.isatty():
+    if not (yes or session.dry_run or session.out.json) and sys.stdin.isatty():
         typer.confirm(f"Invite {company}?", abort=True, err=True)
     done = customers.invite(session.installation, session.who, form, reference=ref, id=id_)
     made = done.verdict.subject
@@ -252,8 +253,10 @@ def list_(
 def show(
     session: Session,
     customer: CustomerRef,
-    history: Annotated[int, typer.Option("--history", min=0, max=1000, help="So many rows of the past.")] = 8,
-    coming: Annotated[int, typer.Option("--coming", min=0, max=400, help="So many things to come.")] = 8,
+    history: Annotated[
+        int, typer.Option("--history", min=0, max=1000, help="So many rows of the past.", metavar="N")
+    ] = 8,
+    coming: Annotated[int, typer.Option("--coming", min=0, max=400, help="So many things to come.", metavar="N")] = 8,
 ) -> None:
     """Shows a customer: what it holds and owes, what to do, what happened, what comes next."""
     from vipflow.cli.customer_page import rendered
@@ -345,6 +348,28 @@ def vip_number(
 
     done = customers.record_number(session.installation, session.who, customer, number, id=id_)
     show_done(session, done, f"{done.verdict.subject} has the VIP number {number}")
+
+
+def numbers(
+    session: Session,
+    customer: CustomerRef,
+    number: Numbers = None,
+    drop_number: DropNumbers = None,
+    id_: EventId = None,
+) -> None:
+    """Gives a customer numbers of the policy of its own; they hold for what begins from now on. Admins only."""
+    from vipflow.operations import customers
+
+    if not number and not drop_number:
+        raise BadInput("the numbers", "none is named", "give --number NAME=VALUE or --drop-number NAME")
+    done = customers.change_numbers(
+        session.installation, session.who, customer, numbers_given(number), drop=drop_number or (), id=id_
+    )
+    own: dict[str, Any] = {}
+    if done.outcome == "applied":
+        own = customers.facts_of_customer(session.installation, session.who, str(done.verdict.subject)).overrides
+    told = ", ".join(f"{name} = {value}" for name, value in own.items()) or "none"
+    show_done(session, done, f"Numbers of {done.verdict.subject}'s own: {told}")
 
 
 def resend(session: Session, customer: CustomerRef, id_: EventId = None) -> None:

@@ -24,8 +24,8 @@ def list_daemons(
 ) -> None:
     """Shows the daemons: who they are, whether they live, what each has done.
 
-    A stale one should live, and was not heard of for a while: it was killed, or stands still. What it had in hand is
-    taken over by others, or by its successor.
+    A stale one should live, and was not heard of for three heartbeats (half a minute): it was killed, or stands still.
+    What it had in hand is taken over by others, or by its successor.
     """
     from vipflow.operations.daemons import known_daemons
 
@@ -34,12 +34,21 @@ def list_daemons(
         "Process": lambda each: f"{each.host}:{each.pid}",
         "State": lambda each: each.state,
         "Started (UTC)": lambda each: f"{each.started_at:%Y-%m-%d %H:%M:%S}",
-        "Heard of": lambda each: f"{each.beat_at:%Y-%m-%d %H:%M:%S}",
+        "Last seen": _last_seen,
         "Where": lambda each: each.details.get("url"),
         "Did": _did,
         "Version": lambda each: each.version,
     }
     session.out.rows(found, columns, empty="No daemon works here: start one with `vipflow serve`.")
+
+
+def _last_seen(entry: DaemonEntry) -> str:
+    """`12 s ago`: so one that is called alive, and was killed a moment ago, can be told by who knows its heartbeat."""
+    if entry.silent_for < 120:
+        return f"{entry.silent_for} s ago"
+    if entry.silent_for < 7200:
+        return f"{entry.silent_for // 60} min ago"
+    return f"{entry.beat_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _did(entry: DaemonEntry) -> str:

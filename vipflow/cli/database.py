@@ -9,7 +9,7 @@ from vipflow.cli.session import Session, command, group
 
 def add_to(app: typer.Typer) -> None:
     db = group("db", "Make, migrate and look at the database.")
-    command(db, "migrate", needs="database")(migrate)
+    command(db, "migrate", needs="database", act="previewed")(migrate)
     command(db, "status", needs="database")(status)
     app.add_typer(db)
 
@@ -18,10 +18,12 @@ def migrate(session: Session) -> None:
     """Makes the database, or brings it to the schema of this release.
 
     Its data stay, and nothing happens where all is so already. Take a backup first, once there is something to lose.
+    With --dry-run the data are really migrated, and then all is undone: so you know that it will work, and how long it
+    takes.
     """
-    from vipflow.operations.databases import migrate
+    from vipflow.operations.databases import migrate, rehearse_migration
 
-    report = migrate(session.settings)
+    report = (rehearse_migration if session.dry_run else migrate)(session.settings)
     if report.before == report.schema:
         said = f"{report.database}: schema {report.schema} already, nothing to do."
     elif report.before is None:

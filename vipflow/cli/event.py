@@ -21,7 +21,7 @@ SHOWN = 20
 
 def add_to(app: typer.Typer) -> None:
     event = group("event", "Post what happened: events as CloudEvents, one JSON object a line.")
-    command(event, "post")(post)
+    command(event, "post", act="rehearsed")(post)
     app.add_typer(event)
 
 
@@ -40,7 +40,7 @@ def post(
     Good lines stand, bad ones are listed by number. Posting a file again is safe: an event counts once. The exit code
     is that of the worst line: 1 an event could not be processed, 5 an id had another body before, 2 bad input, 4 not
     found, 3 refused, 0 none of these. Events that wait for a customer not known yet (parked), and stale ones, count as
-    0.
+    0. With --dry-run the whole file is one transaction that is undone: on SQLite nobody else can write meanwhile.
     """
     from vipflow.operations.allowed import not_allowed_to, refused
     from vipflow.operations.events import numbered_lines, post_lines

@@ -26,6 +26,9 @@ def explain(session: Session, ref: Ref) -> None:
 
     Also when that changes by itself, because the clock moves on.
     """
+    from rich.text import Text
+
+    from vipflow.cli.hold import hold_text
     from vipflow.cli.output import table, when
     from vipflow.operations.outlook import explain_record
 
@@ -34,7 +37,10 @@ def explain(session: Session, ref: Ref) -> None:
     state = found.label.en if found.label.en == found.state else f"{found.label.en} ({found.state})"
     possible = [each for each in found.possibilities if each.possible]
     others = [each for each in found.possibilities if not each.possible]
-    shown: list[RenderableType] = [f"{found.case}: {state}, since {when(found.since, zone)}."]
+    shown: list[RenderableType] = [
+        f"{found.case}: {state}, since {when(found.since, zone)}.",
+        *(Text(hold_text(hold, zone)) for hold in found.holds),
+    ]
     if possible:
         columns: dict[str, Callable[[Possibility], Any]] = {
             "Possible now": lambda each: each.event,
@@ -60,5 +66,10 @@ def _remarks(possibility: Possibility) -> str:
 def _why(possibility: Possibility) -> str:
     from vipflow.cli.output import reason_text
 
-    said = " ".join(reason_text(reason) for reason in possibility.reasons)
-    return f"{said} (A report is recorded all the same, with an incident.)" if possibility.kind == "report" else said
+    held = [f"by {reason.facts['hold']}" for reason in possibility.reasons if reason.code == "on_hold"]
+    said = " ".join(reason_text(reason) for reason in possibility.reasons if reason.code != "on_hold")
+    is_report = possibility.kind == "report"
+    if held:
+        kept = "; what a system reports is kept till then" if is_report else ""
+        return f"On hold {' and '.join(held)}{kept}. {said}".strip()
+    return f"{said} (A report is recorded all the same, with an incident.)" if is_report else said

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from vipflow.cli.options import After, Limit
 from vipflow.cli.session import Session, command, group
 
 if TYPE_CHECKING:
@@ -23,28 +24,29 @@ Until = Annotated[
     str | None,
     typer.Option("--until", help="At the beginning of this day all goes on by itself.", metavar="DATE"),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would do, and do nothing.")]
 
 
 def add_to(app: typer.Typer) -> None:
     hold = group("hold", "Stop everything, a reseller or a customer, or only its mails; `vipflow release` lets it go.")
-    command(hold, "everything")(everything)
-    command(hold, "reseller")(reseller)
-    command(hold, "customer")(customer)
+    command(hold, "everything", act="rehearsed")(everything)
+    command(hold, "reseller", act="rehearsed")(reseller)
+    command(hold, "customer", act="rehearsed")(customer)
     command(hold, "list")(list_)
     app.add_typer(hold)
 
 
-def everything(
-    session: Session, reason: Reason_, mail_only: MailOnly = False, until: Until = None, dry_run: DryRun = False
-) -> None:
+def everything(session: Session, reason: Reason_, mail_only: MailOnly = False, until: Until = None) -> None:
     """Stops everything, of all resellers: timers keep their dates, events are kept, no mail leaves."""
     from vipflow.operations.holds import hold_everything
 
     _show(
         session,
         hold_everything(
-            session.installation, asker(session), mail_only=mail_only, reason=reason, until=_day(until), dry_run=dry_run
+            session.installation,
+            asker(session),
+            mail_only=mail_only,
+            reason=reason,
+            until=_day(until),
         ),
     )
 
@@ -53,11 +55,10 @@ def reseller(
     session: Session,
     reason: Reason_,
     key: Annotated[
-        str | None, typer.Argument(help="The reseller; needless while there is only one.", metavar="[KEY]")
+        str | None, typer.Argument(help="The reseller; needless while there is only one.", metavar="KEY")
     ] = None,
     mail_only: MailOnly = False,
     until: Until = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Stops all customers of one reseller."""
     from vipflow.operations.holds import hold_reseller
@@ -66,7 +67,11 @@ def reseller(
     _show(
         session,
         hold_reseller(
-            session.installation, session.who, mail_only=mail_only, reason=reason, until=_day(until), dry_run=dry_run
+            session.installation,
+            session.who,
+            mail_only=mail_only,
+            reason=reason,
+            until=_day(until),
         ),
     )
 
@@ -80,23 +85,30 @@ def customer(
     reason: Reason_,
     mail_only: MailOnly = False,
     until: Until = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Stops one customer with all its authorizations, orders, returns and its membership."""
     from vipflow.operations.holds import hold_customer
 
     made = hold_customer(
-        session.installation, session.who, ref, mail_only=mail_only, reason=reason, until=_day(until), dry_run=dry_run
+        session.installation,
+        session.who,
+        ref,
+        mail_only=mail_only,
+        reason=reason,
+        until=_day(until),
     )
     _show(session, made)
 
 
 def list_(
-    session: Session, all_: Annotated[bool, typer.Option("--all", help="Those that were released, too.")] = False
+    session: Session,
+    all_: Annotated[bool, typer.Option("--all", help="Those that were released, too.")] = False,
+    limit: Limit = 100,
+    after: After = None,
 ) -> None:
     """Lists the holds in force, the oldest first."""
     from vipflow.cli.output import when
-    from vipflow.operations.holds import list_holds
+    from vipflow.operations.holds import holds_page, list_holds
 
     who = asker(session)
     zone = zone_for(session, who)
@@ -112,8 +124,8 @@ def list_(
     if all_:
         columns["Released"] = lambda each: when(each.released_at, zone)
         columns["By whom, and why"] = lambda each: ": ".join(filter(None, (each.released_by, each.remark)))
-    found = list_holds(session.installation, who, released=all_)
-    session.out.rows(found, columns, empty="Nothing is on hold.")
+    page = holds_page(list_holds(session.installation, who, released=all_), after=after, most=limit)
+    session.out.rows(page.items, columns, next=page.next, empty="Nothing is on hold.")
 
 
 def asker(session: Session) -> Who | None:
@@ -173,11 +185,29 @@ def _show(session: Session, made: Making) -> None:
     if made.outcome == "there already":
         say(f"{what} is on hold already, as {hold.id}, by {hold.made_by}: {hold.reason}", highlight=False)
         return
-    would = "would be put" if made.outcome == "would be made" else "is"
-    say(f"{what} {would} on hold {until}{'' if would != 'is' else f' ({hold.id})'}.", highlight=False)
-    say(f"  It stops {stops}{due}.", highlight=False)
-    if made.outcome == "made":
+    if session.dry_run:
+        say(f"{what} would be put on hold {until}.", highlight=False)
+        say(f"  It would stop {stops}{due}.", highlight=False)
+    else:
+        say(f"{what} is on hold {until} ({hold.id}).", highlight=False)
+        say(f"  It stops {stops}{due}.", highlight=False)
         session.out.note(f'To let it go: vipflow release {hold.id} --reason "…"')
+
+
+def hold_text(hold: Hold, zone: ZoneInfo) -> str:
+    """What is held, since when, by whom, why, until when, and what that means."""
+    from vipflow.cli.output import when
+
+    until = f"until {when(hold.ends_at, zone)}" if hold.ends_at is not None else "until it is released"
+    means = (
+        "The year goes on; its mails wait."
+        if hold.mail_only
+        else "Timers keep their dates and fire when it goes; staff are refused; what systems report is kept."
+    )
+    return (
+        f"{_what(hold)} is on hold since {when(hold.made_at, zone)}, {until}, by {hold.made_by}: {hold.reason} "
+        f"({hold.id}).\n  {means}"
+    )
 
 
 def _what(hold: Hold) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vipflow.operations.incidents import Settling
 
 Named = Annotated[
-    str | None, typer.Argument(help="The incident's reference, as the list shows it.", metavar="[INCIDENT]")
+    str | None, typer.Argument(help="The incident's reference, as the list shows it.", metavar="INCIDENT")
 ]
 Cause = Annotated[
     str | None, typer.Option("--cause", help="All open incidents of this cause (G-7K3F-9QTD).", metavar="GROUP")
@@ -25,8 +25,8 @@ def add_to(app: typer.Typer) -> None:
     incident = group("incident", "See what stopped and needs a person; try it again, or dismiss it.")
     command(incident, "list")(list_)
     command(incident, "show")(show)
-    command(incident, "retry")(retry)
-    command(incident, "dismiss")(dismiss)
+    command(incident, "retry", act="rehearsed")(retry)
+    command(incident, "dismiss", act="rehearsed")(dismiss)
     app.add_typer(incident)
 
 
@@ -96,10 +96,12 @@ def show(
         str,
         typer.Argument(help="An incident (N-7K3F-9QTD) or a cause (G-7K3F-9QTD), as lists show it.", metavar="REF"),
     ],
+    limit: Limit = 100,
+    after: After = None,
 ) -> None:
-    """Shows one incident, or a cause with all its open incidents, and what usually helps."""
+    """Shows one incident, or a cause with its open incidents, and what usually helps."""
     if ident.strip().upper().startswith("G-"):
-        _show_group(session, ident)
+        _show_group(session, ident, limit, after)
         return
     from vipflow.cli.output import facts_table, when
     from vipflow.operations.incidents import remedy_of
@@ -130,14 +132,14 @@ def show(
         session.out.note(f"\nWhat went before: vipflow history {found.case or found.subject}")
 
 
-def _show_group(session: Session, ident: str) -> None:
+def _show_group(session: Session, ident: str, limit: int, after: str | None) -> None:
     from vipflow.cli.output import table, when
     from vipflow.operations.incidents import incident_group
 
-    found, incidents = incident_group(session.installation, session.who, ident)
+    found, page = incident_group(session.installation, session.who, ident, after=after, most=limit)
     zone = session.who.zone
     if session.out.json:
-        session.out.write_json({"group": found, "incidents": incidents})
+        session.out.write_json({"group": found, "incidents": page.items, "next": page.next})
         return
     say = session.out.console.print
     say(f"{found.kind.replace('_', ' ').capitalize()}: {found.fault}", highlight=False, markup=False)
@@ -148,7 +150,9 @@ def _show_group(session: Session, ident: str) -> None:
         "Case": lambda each: each.case or each.subject,
         "What happened": lambda each: each.says.en,
     }
-    say(table(columns, incidents))
+    say(table(columns, page.items))
+    if page.next is not None:
+        session.out.note(f"There are more: --after {page.next}")
     session.out.note(f"All of them: vipflow incident retry --cause {found.group}")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vipflow.operations.inspection import MessageText
     from vipflow.operations.mails import Acted, MailAct
 
-Keys = Annotated[list[str] | None, typer.Argument(help="Keys of mails, as the list shows them.", metavar="[KEY]...")]
+Keys = Annotated[list[str] | None, typer.Argument(help="Keys of mails, as the list shows them.", metavar="KEY")]
 AllMatching = Annotated[bool, typer.Option("--all-matching", help="All mails that fit the options below.")]
 ActStates = Annotated[
     list[str] | None,
@@ -32,7 +32,6 @@ ActCustomer = Annotated[
     str | None,
     typer.Option("--customer", help="With --all-matching: only those of this customer or case.", metavar="REF"),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would be changed.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="With --all-matching: do not ask.")]
 Why = Annotated[str | None, typer.Option("--reason", help="Why: kept in the audit.", metavar="TEXT")]
 Key = Annotated[str, typer.Argument(help="The mail's key, as the list shows it.", metavar="KEY")]
@@ -44,9 +43,9 @@ def add_to(app: typer.Typer) -> None:
     command(mail, "show")(show)
     command(mail, "preview", needs="files")(preview)
     for act in ACTS:
-        command(mail, act)(_acting(act))
+        command(mail, act, act="previewed")(_acting(act))
     command(mail, "suppressed")(suppressed)
-    command(mail, "unsuppress")(unsuppress)
+    command(mail, "unsuppress", act="rehearsed")(unsuppress)
     app.add_typer(mail)
 
 
@@ -125,7 +124,7 @@ def show(session: Session, key: Key) -> None:
 def preview(
     session: Session,
     template: Annotated[
-        str | None, typer.Argument(help="The template; left out, their names are listed.", metavar="[TEMPLATE]")
+        str | None, typer.Argument(help="The template; left out, their names are listed.", metavar="TEMPLATE")
     ] = None,
     language: Annotated[str, typer.Option("--language", help="fr or en.", metavar="LANG")] = "en",
     sample: Annotated[
@@ -199,10 +198,9 @@ def _acting(act: MailAct) -> Callable[..., None]:
         template: ActTemplate = None,
         customer: ActCustomer = None,
         reason: Why = None,
-        dry_run: DryRun = False,
         yes: Yes = False,
     ) -> None:
-        _act(session, act, keys, all_matching, state, template, customer, reason, dry_run, yes)
+        _act(session, act, keys, all_matching, state, template, customer, reason, yes)
 
     run.__doc__ = ACTS[act]
     return run
@@ -217,7 +215,6 @@ def _act(
     template: str | None,
     customer: str | None,
     reason: str | None,
-    dry_run: bool,
     yes: bool,
 ) -> None:
     from vipflow.operations.mails import Wanted, act_on_mails
@@ -235,12 +232,12 @@ def _act(
     def done(*, dry: bool) -> Acted:
         return act_on_mails(installation, who, act, keys or (), wanted, reason=reason, dry_run=dry)
 
-    if wanted is not None and not dry_run and not yes:
+    if wanted is not None and not session.dry_run and not yes:
         count = len(_allowed(session, done(dry=True)).moved)
         if session.out.json or not sys.stdin.isatty():
             raise BadInput("--all-matching", f"it fits {count} mails", "add --yes to do it, or --dry-run to see them")
         typer.confirm(f"{act.capitalize()} {count} mails?", abort=True, err=True)
-    _show_acted(session, _allowed(session, done(dry=dry_run)))
+    _show_acted(session, _allowed(session, done(dry=session.dry_run)))
 
 
 def _allowed(session: Session, acted: Acted) -> Acted:
@@ -272,7 +269,7 @@ def _show_acted(session: Session, acted: Acted) -> None:
     if not acted.dry_run and acted.act == "retry" and any(each.copies for each in acted.moved):
         out.warn("Of some of these a copy may have arrived already; the next one is the same, to the byte.")
     if acted.dry_run:
-        out.note(f"Nothing was changed: {len(acted.moved)} mails would be.")
+        out.note(f"{len(acted.moved)} mails would be changed.")
     if not acted.moved and any(not each.done for each in acted.left):
         raise typer.Exit(REFUSED)
 

@@ -33,9 +33,9 @@ Order = Annotated[str, typer.Argument(help="The order: its reference or Adobe's 
 
 def add_to(app: typer.Typer) -> None:
     order = group("order", "Record what was ordered from Adobe, and what Adobe answered.")
-    command(order, "place", on=True)(place)
-    command(order, "accept", on=True)(accept)
-    command(order, "refuse", on=True)(refuse)
+    command(order, "place", act="rehearsed", on=True)(place)
+    command(order, "accept", act="rehearsed", on=True)(accept)
+    command(order, "refuse", act="rehearsed", on=True)(refuse)
     command(order, "list")(list_)
     command(order, "show")(show)
     app.add_typer(order)

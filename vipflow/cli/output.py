@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from vipflow.engine.envelope import Verdict
+    from vipflow.operations.done import Followed
     from vipflow.workflow import Reason
 
 DONE, FAULT, BAD_INPUT, REFUSED, NOT_FOUND, CONFLICT, BUSY = 0, 1, 2, 3, 4, 5, 6
@@ -25,10 +26,18 @@ WIDE = 140
 
 
 class Output:
-    """Where a command's answer goes. With `json` stdout gets JSON alone; what is meant for people is left out."""
+    """Where a command's answer goes. With `json` stdout gets JSON alone; what is meant for people is left out.
 
-    def __init__(self, *, json: bool = False) -> None:
+    Of a `dry_run` people read first that it is one, and JSON has `dry_run` true, and what a rehearsal `followed`.
+    """
+
+    def __init__(self, *, json: bool = False, dry_run: bool = False) -> None:
         self.json = json
+        self.dry_run = dry_run
+        self.told: Callable[[str], str] = str
+        """What becomes of remarks and problems before they are said."""
+        self.followed: Callable[[], Followed] | None = None
+        self._headed = False
 
     def answer(self, data: Any, *shown: RenderableType) -> None:
         """The answer: `data` as JSON, or what is `shown` to people, one below the other."""
@@ -53,7 +62,7 @@ class Output:
             self.write_json({"items": items, "next": next})
             return
         if not items:
-            self.console.print(empty)
+            self.console.print(self.told(empty))
             return
         self.console.print(table(columns, items, title=title))
         if next is not None:
@@ -82,28 +91,36 @@ class Output:
 
     def write_json(self, data: Any) -> None:
         """`data` as indented JSON: msgspec structs, dataclasses, instants (in UTC), dates."""
+        plain = _plain(data)
+        if self.dry_run and isinstance(plain, dict):
+            would = {} if self.followed is None or "happened" in plain else {"would": self.followed()}
+            data = {"dry_run": True, **plain, **would}
         sys.stdout.write(json_text(data) + "\n")
 
     def note(self, text: str) -> None:
         """A remark beside the answer, on stderr; nothing with JSON."""
         if not self.json:
-            self._errors.print(text, style="dim", highlight=False)
+            self._errors.print(self.told(text), style="dim", highlight=False)
 
     def warn(self, text: str) -> None:
         """Something that should be looked at, on stderr, also with JSON."""
         if self.json:
             sys.stderr.write(plain_json.dumps({"warning": text}, ensure_ascii=False) + "\n")
         else:
-            self._errors.print(f"Warning: {text}", style="yellow", highlight=False, markup=False)
+            self._errors.print(f"Warning: {self.told(text)}", style="yellow", highlight=False, markup=False)
 
     def problem(self, text: str) -> None:
         """What is wrong, on stderr."""
-        self._errors.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._errors.print(self.told(text), highlight=False, markup=False, soft_wrap=True)
 
     @property
     def console(self) -> Console:
         """Where people read."""
-        return _console(stderr=False)
+        console = _console(stderr=False)
+        if self.dry_run and not self._headed:
+            self._headed = True
+            console.print("What would be done (--dry-run):", style="bold", highlight=False)
+        return console
 
     @property
     def _errors(self) -> Console:

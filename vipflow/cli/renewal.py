@@ -29,9 +29,10 @@ def add_to(app: typer.Typer) -> None:
     renewal = group("renewal", "See where a customer's renewal stands, order it, report it.")
     command(renewal, "status")(status)
     command(renewal, "list")(list_)
-    command(renewal, "order", on=True)(order)
-    command(renewal, "decline", on=True)(decline)
-    command(renewal, "report", on=True)(report)
+    command(renewal, "order", act="rehearsed", on=True)(order)
+    command(renewal, "remind", act="rehearsed", on=True)(remind)
+    command(renewal, "decline", act="rehearsed", on=True)(decline)
+    command(renewal, "report", act="rehearsed", on=True)(report)
     app.add_typer(renewal)
 
 
@@ -119,6 +120,14 @@ def order(
         found = show_order(session.installation, session.who, str(made))
         say = f"{made}: renewal of {in_short(found.lines)} ordered for {found.company}"
     show_done(session, done, say, answer_hint(made, order_number))
+
+
+def remind(session: Session, customer: CustomerRef, reason: Why = None, id_: EventId = None) -> None:
+    """Reminds the customer of the renewal now."""
+    from vipflow.operations import renewals
+
+    done = renewals.remind(session.installation, session.who, customer, reason=reason, id=id_)
+    show_done(session, done, f"{done.verdict.subject} is reminded of the renewal")
 
 
 def decline(session: Session, customer: CustomerRef, reason: Why = None, id_: EventId = None) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from vipflow.cli.options import DropNumbers, Numbers, numbers_given
 from vipflow.cli.session import Session, command, group
 from vipflow.cli.team import show_changed
-from vipflow.errors import BadInput
 
 Key = Annotated[str, typer.Argument(help="The reseller's short name, e.g. north.", metavar="KEY")]
 PolicyOption = Annotated[
@@ -35,18 +35,14 @@ Logo = Annotated[
 Colour = Annotated[
     str | None, typer.Option("--colour", help="The colour of its mails, e.g. #2f5d8a; '' for ours.", metavar="#RRGGBB")
 ]
-Numbers = Annotated[
-    list[str] | None,
-    typer.Option("--number", help="A number of the policy that is its own: order_due_days=21. Repeat.", metavar="N=V"),
-]
 
 
 def add_to(app: typer.Typer) -> None:
     reseller = group("reseller", "Say which companies use this installation, by which policy, language and zone.")
-    command(reseller, "add", needs="database")(add)
+    command(reseller, "add", act="rehearsed", needs="database")(add)
     command(reseller, "list", needs="database")(list_)
     command(reseller, "show", needs="database")(show)
-    command(reseller, "set")(set_)
+    command(reseller, "set", act="rehearsed")(set_)
     app.add_typer(reseller)
 
 
@@ -74,7 +70,7 @@ def add(
         key=key,
         name=name,
         settings=_settings(sender, phone, signature, invitation_link, logo, colour),
-        overrides=_numbers(number),
+        overrides=numbers_given(number),
         **{option: value for option, value in chosen.items() if value is not None},
     )
     session.out.answer(changed, f"{name} is added as {key}, with the policy {changed.after['policy']}")
@@ -131,6 +127,9 @@ def show(session: Session, key: Key) -> None:
 
 def set_(
     session: Session,
+    key: Annotated[
+        str | None, typer.Argument(help="The reseller; needless while there is only one.", metavar="KEY")
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="The company's name.", metavar="NAME")] = None,
     policy: PolicyOption = None,
     language: LanguageOption = None,
@@ -142,14 +141,12 @@ def set_(
     logo: Logo = None,
     colour: Colour = None,
     number: Numbers = None,
-    drop_number: Annotated[
-        list[str] | None,
-        typer.Option("--drop-number", help="A number that is the policy's again. Repeat.", metavar="NAME"),
-    ] = None,
+    drop_number: DropNumbers = None,
 ) -> None:
-    """Changes a reseller (see --reseller). A changed number holds for what begins from now on."""
+    """Changes a reseller. A changed number holds for what begins from now on."""
     from vipflow.operations.resellers import change_reseller
 
+    session.reseller = key or session.reseller
     changed = change_reseller(
         session.installation,
         session.who,
@@ -158,7 +155,7 @@ def set_(
         language=language,
         zone=zone,
         settings=_settings(sender, phone, signature, invitation_link, logo, colour),
-        overrides=_numbers(number),
+        overrides=numbers_given(number),
         drop=drop_number or (),
     )
     told = [
@@ -185,17 +182,3 @@ def _settings(
         "logo": logo,
         "colour": colour,
     }
-
-
-def _numbers(given: list[str] | None) -> dict[str, Any]:
-    """`order_due_days=21`, `renews_by_itself=true`, `invitation_reminder_days=[7,21]`: values as JSON writes them."""
-    found: dict[str, Any] = {}
-    for each in given or ():
-        name, equals, value = each.partition("=")
-        if not equals or not name.strip():
-            raise BadInput("--number", f"{each!r} is no number of a policy", "write NAME=VALUE, e.g. order_due_days=21")
-        try:
-            found[name.strip()] = json.loads(value)
-        except ValueError:
-            found[name.strip()] = value
-    return found

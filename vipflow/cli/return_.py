@@ -32,9 +32,9 @@ Explanation = Annotated[str | None, typer.Option("--explanation", help="What Ado
 
 def add_to(app: typer.Typer) -> None:
     return_ = group("return", "Ask for a return authorization of what was ordered, and record the answer.")
-    command(return_, "open", on=True)(open_)
-    command(return_, "approve", on=True)(approve)
-    command(return_, "refuse", on=True)(refuse)
+    command(return_, "open", act="rehearsed", on=True)(open_)
+    command(return_, "approve", act="rehearsed", on=True)(approve)
+    command(return_, "refuse", act="rehearsed", on=True)(refuse)
     command(return_, "list")(list_)
     command(return_, "show")(show)
     app.add_typer(return_)

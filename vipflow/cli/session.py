@@ -5,7 +5,8 @@
         \"\"\"Shows …\"\"\"
         page = operations.show(session.installation, session.who, ref)
 
-`command` adds `--config`, `--reseller`, `--as` and `--json` (and `--on` where `on=True`) to the command's own options.
+`command` adds `--config`, `--reseller`, `--as` and `--json` to the command's own options; `--on` where `on=True`, and
+`--dry-run` where it is an `act`: then the installation is one in which nothing stays.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +28,7 @@ from vipflow.cli.helping import group
 from vipflow.cli.output import Output
 from vipflow.errors import BadInput
 
-__all__ = ["Session", "command", "group"]
+__all__ = ["Session", "command", "for_reseller", "group"]
 
 if TYPE_CHECKING:
     from vipflow.config import Settings
@@ -34,6 +37,10 @@ if TYPE_CHECKING:
 
 Needs = Literal["nothing", "files", "database", "reseller"]
 """What a command works on, and so which options it has."""
+Act = Literal["rehearsed", "previewed"]
+"""How a command that changes something answers `--dry-run`: it runs, and all is undone; or (`previewed`) it has a way
+of its own to say what it would do, and reads only.
+"""
 
 Config = Annotated[
     Path | None,
@@ -53,6 +60,7 @@ On = Annotated[
     str | None,
     typer.Option("--on", help="The day (2024-03-01) or instant on which it happened, if not now.", metavar="DATE"),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what it would do, and write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 _SHARED: dict[Needs, dict[str, Any]] = {
@@ -61,7 +69,9 @@ _SHARED: dict[Needs, dict[str, Any]] = {
     "database": {"config": Config, "json": Json},
     "reseller": {"config": Config, "reseller": Reseller, "as_": As, "json": Json},
 }
-_PANEL = "Everywhere"
+_OF_A_RESELLER: set[str] = set()
+"""Commands that have --reseller: `customer show`."""
+_NAMED = re.compile(r"\bvipflow ([a-z-]+(?: [a-z-]+)?)(?![^`\n]*--reseller)")
 
 
 class Session:
@@ -74,13 +84,22 @@ class Session:
         reseller: str | None = None,
         as_: str | None = None,
         on: str | None = None,
+        dry_run: bool = False,
         json: bool = False,
+        rehearsed: bool = False,
     ) -> None:
         self.config = config
         self.reseller = reseller if reseller is not None else os.environ.get("VIPFLOW_RESELLER") or None
         self.as_ = as_ if as_ is not None else os.environ.get("VIPFLOW_AS") or None
         self.on = on
-        self.out = Output(json=json)
+        self.dry_run = dry_run
+        self.rehearsed = dry_run and rehearsed
+        self.out = Output(json=json, dry_run=dry_run)
+        if reseller is not None:
+            self.out.told = lambda text: for_reseller(text, reseller)
+        self.new_names = False
+        """Whether what it makes is named by an id that will be another next time."""
+        self._opened = ExitStack()
 
     @cached_property
     def defaults(self) -> Settings:
@@ -107,10 +126,18 @@ class Session:
 
     @cached_property
     def installation(self) -> Installation:
-        """Everything, its database at this release's schema."""
+        """Everything, its database at this release's schema. Of a rehearsal: one in which nothing stays."""
         from vipflow.operations.installation import open_installation
 
-        return open_installation(self.settings)
+        opened = open_installation(self.settings)
+        self._opened.callback(opened.close)
+        if not self.rehearsed:
+            return opened
+        from vipflow.operations.rehearsal import rehearsing
+
+        rehearsal = self._opened.enter_context(rehearsing(opened))
+        self.out.followed = rehearsal.followed
+        return rehearsal.installation
 
     @cached_property
     def who(self) -> Who:
@@ -128,20 +155,37 @@ class Session:
 
         return effective_instant(given, who.zone, self.installation.clock.now())
 
+    def end(self) -> None:
+        """Says what a dry run has to say at its end."""
+        if not self.dry_run:
+            return
+        if not self.out.json and self.out.followed is not None:
+            from vipflow.cli.following import show_followed
+
+            show_followed(self, self.out.followed())
+        self.out.note("Nothing was written (--dry-run).")
+
     def close(self) -> None:
-        """Closes what was opened."""
-        installation = self.__dict__.get("installation")
-        if installation is not None:
-            installation.close()
+        """Closes what was opened, and undoes what was rehearsed."""
+        self._opened.close()
 
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
 def command(
-    app: typer.Typer, name: str, *, needs: Needs = "reseller", on: bool = False, **settings: Any
+    app: typer.Typer,
+    name: str,
+    *,
+    needs: Needs = "reseller",
+    act: Act | None = None,
+    on: bool = False,
+    **settings: Any,
 ) -> Callable[[Command], Command]:
-    """Makes a function whose first argument is the `Session` a command of `app`, with the options that all share."""
+    """Makes a function whose first argument is the `Session` a command of `app`, with the options that all share.
+
+    Whatever changes something is an `act`.
+    """
 
     def decorate(function: Command) -> Command:
         signature = inspect.signature(function, eval_str=True)
@@ -149,11 +193,13 @@ def command(
         shared = dict(_SHARED[needs])
         if on:
             shared["on"] = On
+        if act is not None:
+            shared["dry_run"] = DryRun
         extra = [
             inspect.Parameter(
                 option,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=False if option == "json" else None,
+                default=False if option in ("json", "dry_run") else None,
                 annotation=annotation,
             )
             for option, annotation in shared.items()
@@ -161,9 +207,15 @@ def command(
 
         @functools.wraps(function)
         def run(*args: Any, **given: Any) -> None:
-            session = Session(**{option: given.pop(option) for option in shared})
+            session = Session(**{option: given.pop(option) for option in shared}, rehearsed=act == "rehearsed")
+            session.new_names = given.get("id_", "") is None
             try:
-                function(session, *args, **given)
+                try:
+                    function(session, *args, **given)
+                except typer.Exit:  # an answer too: refused, or a fault found
+                    session.end()
+                    raise
+                session.end()
             finally:
                 session.close()
 
@@ -171,10 +223,28 @@ def command(
         parameters = [*by_keyword, *extra]
         run.__signature__ = signature.replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]  # why: Typer reads it
         run.__annotations__ = {p.name: p.annotation for p in parameters}
+        if needs == "reseller":
+            _OF_A_RESELLER.add(name if app.info.name in (None, "vipflow") else f"{app.info.name} {name}")
         app.command(name, help=_about(function), **settings)(run)
         return function
 
     return decorate
+
+
+def for_reseller(text: str, key: str) -> str:
+    """A text whose commands name a reseller, as the one did that led to it: so that they can be typed as they stand.
+
+    >>> _OF_A_RESELLER.add("order place")
+    >>> for_reseller("Once ordered: vipflow order place --authorization PA-4M2X-8TQH", "north")
+    'Once ordered: vipflow order place --reseller north --authorization PA-4M2X-8TQH'
+    """
+
+    def named(found: re.Match[str]) -> str:
+        words = found[1]
+        path = words if words in _OF_A_RESELLER else words.partition(" ")[0]
+        return f"vipflow {path} --reseller {key}{words[len(path) :]}" if path in _OF_A_RESELLER else found[0]
+
+    return _NAMED.sub(named, text)
 
 
 def _about(function: Callable[..., None]) -> str:

@@ -21,18 +21,18 @@ RoleOption = Annotated[
 MailsOption = Annotated[
     str | None,
     typer.Option(
-        "--mails", help="single: at once; daily: one mail each working morning. [single]", metavar="single|daily"
+        "--mails", help="single: at once, as others; daily: one mail each working morning.", metavar="single|daily"
     ),
 ]
 
 
 def add_to(app: typer.Typer) -> None:
     team = group("team", "Say who works here, and in which role.")
-    command(team, "add")(add)
+    command(team, "add", act="rehearsed")(add)
     command(team, "list")(list_)
-    command(team, "role")(role)
-    command(team, "change")(change)
-    command(team, "deactivate")(deactivate)
+    command(team, "role", act="rehearsed")(role)
+    command(team, "change", act="rehearsed")(change)
+    command(team, "deactivate", act="rehearsed")(deactivate)
     app.add_typer(team)
 
 

@@ -89,7 +89,7 @@ class SealPlace:
     def held(self) -> Iterator[bool]:
         """Whether this process alone writes here, for the block: of several daemons of a machine one seals."""
         with _writing(self._what, self.file):
-            handle = os.open(self._beside("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = os.open(self.beside("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -169,31 +169,32 @@ class SealPlace:
     def announce(self, seal: Seal) -> None:
         """Says that this seal is about to be made."""
         with _writing(self._what, self.file):
-            ours = self._beside("announcing")
+            ours = self.beside("announcing")
             ours.unlink(missing_ok=True)
             _write_new(ours, msgspec.json.encode(seal) + b"\n")
-            ours.replace(self._beside("pending"))
+            ours.replace(self.beside("pending"))
             _sync_folder(self.file.parent)
 
     def announced(self) -> Seal | None:
         """The seal that was being made when its maker was killed, or is being made now."""
         try:
-            return _read(self._beside("pending").read_bytes())
+            return _read(self.beside("pending").read_bytes())
         except OSError:
             return None
 
     def made(self) -> None:
         """Takes the announcement away."""
-        self._beside("pending").unlink(missing_ok=True)
+        self.beside("pending").unlink(missing_ok=True)
 
     def set_aside(self, as_: str) -> Path:
         """Renames the file, to begin a new one."""
         with _writing(self._what, self.file):
-            aside = self._beside(as_)
+            aside = self.beside(as_)
             self.file.rename(aside)
             return aside
 
-    def _beside(self, ending: str) -> Path:
+    def beside(self, ending: str) -> Path:
+        """A name for a file that stands beside the seals."""
         return self.file.with_name(f"{self.file.name}.{ending}")
 
     def _unreadable(self, wrong: OSError) -> SealFault:

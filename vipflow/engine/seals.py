@@ -92,11 +92,11 @@ def seal_state(database: Database, place: SealPlace) -> SealState:
     return SealState(0 if last is None else last.number, last_at, unsealed, since, problem, remedy)
 
 
-def begin_file_anew(database: Database, place: SealPlace, now: datetime) -> str | None:
+def begin_file_anew(database: Database, place: SealPlace, now: datetime, *, dry_run: bool = False) -> str | None:
     """After a restored backup: sets the file of seals aside and writes a new one of those that the database has.
 
-    Returns the name of the old one, None where there was none. Raises SealFault for a seal that was not made with the
-    key, and where there is no key.
+    Returns the name that the old one has then, None where there was none. Raises SealFault for a seal that was not made
+    with the key, and where there is no key. With `dry_run` it only looks.
     """
     with place.held() as alone:
         if not alone:
@@ -107,7 +107,10 @@ def begin_file_anew(database: Database, place: SealPlace, now: datetime) -> str 
             _check_key(place, key, last)
             aside = None
             if place.file.exists():
-                aside = place.set_aside(f"until-{now:%Y%m%dT%H%M%SZ}").name
+                ending = f"until-{now:%Y%m%dT%H%M%SZ}"
+                aside = (place.beside(ending) if dry_run else place.set_aside(ending)).name
+            if dry_run:
+                return aside
             place.made()
             _write_down(connection, place, key, None)
     return aside

@@ -151,10 +151,11 @@ def verify_audit(installation: Installation, *, most: int = 20, progress: Progre
     return verify_all(installation.database, seal_place(installation), most=most, progress=progress)
 
 
-def restored(installation: Installation, who: Who, reason: str) -> Restored:
+def restored(installation: Installation, who: Who, reason: str, *, dry_run: bool = False) -> Restored:
     """Goes on after a restored backup, which lacks seals that the file has: sets the file aside and begins it anew.
 
-    Raises NotAllowed, BadInput without a reason, and SealFault for a key that is not the seals'.
+    With `dry_run` it only says what it would do. Raises NotAllowed, BadInput without a reason, and SealFault for a key
+    that is not the seals'.
     """
     from vipflow.operations.holds import not_allowed_over  # they import the ticks, and those this
 
@@ -166,7 +167,9 @@ def restored(installation: Installation, who: Who, reason: str) -> Restored:
         raise BadInput("the reason", "it is empty", "say which backup was restored, and why")
     place = seal_place(installation)
     lost = place.last()
-    aside = engine.begin_file_anew(installation.database, place, installation.clock.now())
+    aside = engine.begin_file_anew(installation.database, place, installation.clock.now(), dry_run=dry_run)
+    if dry_run:
+        return Restored(engine.seal_state(installation.database, place).seals, aside)
     kept = place.last()
     details = {"file": aside, "seals_of_file": lost.number if lost else 0, "seals_kept": kept.number if kept else 0}
     actor = who.as_actor

@@ -37,12 +37,14 @@ def create(
     *,
     po_number: str | None = None,
     reference: str | None = None,
+    by_customer: bool = False,
     id: str | None = None,
 ) -> Done:
     """Puts licences at the customer's disposal: `products` are texts `PRODUCT=QUANTITY`.
 
-    The product is a SKU or part of a name; `reference` is the reseller's own. Where it was created, the answer's
-    remarks hold the reminder to place the order. [seed]
+    The product is a SKU or part of a name; `reference` is the reseller's own. With `by_customer` it is recorded that
+    the customer did so itself, in the Admin Console: never refused. Where it was created, the answer's remarks hold the
+    reminder to place the order. [seed]
     """
     ref = find_customer(installation, who, customer)
     facts = facts_of_customer(installation, who, ref)
@@ -51,7 +53,7 @@ def create(
     made = perform(
         installation,
         who,
-        "purchase_authorization.create",
+        "purchase_authorization.add" if by_customer else "purchase_authorization.create",
         path,
         {"lines": lines, "po_number": po_number},
         customer=ref,
@@ -132,6 +134,41 @@ def customer_paid(
 ) -> Done:
     """Records that the customer paid the reseller: mails to it about payment stop, the order becomes urgent."""
     return _change(installation, who, authorization, "customer_paid", {}, reason=reason, id=id)
+
+
+def paid(
+    installation: Installation,
+    who: Who,
+    authorization: str,
+    *,
+    order_number: str | None = None,
+    reason: str | None = None,
+    id: str | None = None,
+) -> Done:
+    """Records that Adobe accepted an order for it, of which nothing else is known here."""
+    data = {"order_number": order_number}
+    return _change(installation, who, authorization, "pay", data, reason=reason, id=id)
+
+
+def payment_reversed(
+    installation: Installation, who: Who, authorization: str, *, reason: str | None = None, id: str | None = None
+) -> Done:
+    """Records that Adobe took back that it is paid."""
+    return _change(installation, who, authorization, "reverse_payment", {}, reason=reason, id=id)
+
+
+def deactivated(
+    installation: Installation, who: Who, authorization: str, *, reason: str | None = None, id: str | None = None
+) -> Done:
+    """Records that Adobe deactivated its licences."""
+    return _change(installation, who, authorization, "deactivate", {}, reason=reason, id=id)
+
+
+def restored(
+    installation: Installation, who: Who, authorization: str, *, reason: str | None = None, id: str | None = None
+) -> Done:
+    """Records that Adobe restored its licences."""
+    return _change(installation, who, authorization, "restore", {}, reason=reason, id=id)
 
 
 def remind(

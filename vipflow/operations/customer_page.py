@@ -197,7 +197,7 @@ def show_customer(
             facts=customer_facts,
             invitation=_invitation(installation, by_workflow.get("invitation", ()), row.invitation_state),
             membership=_membership(installation, view),
-            tasks=tasks_of(view, company),
+            tasks=tasks_of(view, company, customer_facts.owner or ""),
             open_authorizations=tuple(each for each in authorizations if each.state in LIVE_AUTHORIZATIONS),
             products=_products(installation, view),
             licences=total_of(usable_lines(view)),

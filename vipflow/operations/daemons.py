@@ -18,7 +18,8 @@ DEFAULT_BEAT = 10.0
 
 class DaemonEntry(msgspec.Struct, frozen=True):
     """A daemon. `alive`: it beats. `stale`: it should, and does not: it was killed, stands still, or lost the database.
-    `stopped`: it ended on purpose.
+    `stopped`: it ended on purpose. `silent_for`: so many seconds ago it was last heard of; who was killed is only
+    missed after three beats.
     """
 
     id: str
@@ -28,6 +29,7 @@ class DaemonEntry(msgspec.Struct, frozen=True):
     state: Literal["alive", "stale", "stopped"]
     started_at: datetime
     beat_at: datetime
+    silent_for: int
     stopped_at: datetime | None
     details: Mapping[str, Any]
 
@@ -53,6 +55,7 @@ def _entry(row: Any, now: datetime) -> DaemonEntry:
         "stopped" if row.stopped_at is not None else alive,
         row.started_at,
         row.beat_at,
+        max(0, round((now - row.beat_at).total_seconds())),
         row.stopped_at,
         details,
     )

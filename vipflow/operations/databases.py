@@ -53,6 +53,20 @@ def migrate(settings: Settings) -> Migration:
         database.dispose()
 
 
+def rehearse_migration(settings: Settings) -> Migration:
+    """Migrates, and undoes it: what `migrate` would do, or what it would raise. A file that is missing is not made."""
+    file = sqlite_file(settings)
+    if file is not None and not file.exists():
+        return Migration(f"the database {file}", None, schema.head_revision())
+    database = open_database(settings.database.url)
+    try:
+        with database.rehearsing() as rehearsal:
+            before = schema.migrate(rehearsal)
+        return Migration(database.label, before.current, before.head)
+    finally:
+        database.dispose()
+
+
 def status(settings: Settings) -> Status:
     """Reads only, and makes no file."""
     database = open_existing(settings, role="reader")

@@ -1,13 +1,16 @@
-"""What an act did: its verdict, the steps it caused, and the mails that now wait. Said where it was done."""
+"""What an act did: its verdict, the steps it caused, the timers it set and the mails that now wait. Said where it was
+done.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, time
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
+from sqlalchemy import Connection
 
 from vipflow.days import local_day
 from vipflow.engine.envelope import Verdict, event_cause
@@ -43,6 +46,17 @@ class Happened(msgspec.Struct, frozen=True):
     note: Any = None
 
 
+class TimerChange(msgspec.Struct, frozen=True):
+    """A timer that was set (`was_due_at` None), moved, or dropped (`due_at` None); `event` is what it sends."""
+
+    case: str
+    name: str
+    event: str
+    says: Text
+    due_at: datetime | None
+    was_due_at: datetime | None = None
+
+
 class MailToCome(msgspec.Struct, frozen=True):
     """A mail that is written down and has not left. `leaves_at`: not before."""
 
@@ -65,12 +79,23 @@ class IncidentOpened(msgspec.Struct, frozen=True):
     says: Text
 
 
+class Followed(msgspec.Struct, frozen=True):
+    """What an act led to, or would lead to. `more`: so many steps are not told, with all that came of them."""
+
+    happened: tuple[Happened, ...] = ()
+    timers: tuple[TimerChange, ...] = ()
+    mails: tuple[MailToCome, ...] = ()
+    incidents: tuple[IncidentOpened, ...] = ()
+    more: int = 0
+
+
 class Done(msgspec.Struct, frozen=True):
     """An act's verdict, what to know besides, and what followed: nothing where it was refused."""
 
     verdict: Verdict
     remarks: tuple[Text, ...] = ()
     happened: tuple[Happened, ...] = ()
+    timers: tuple[TimerChange, ...] = ()
     mails: tuple[MailToCome, ...] = ()
     incidents: tuple[IncidentOpened, ...] = ()
 
@@ -160,21 +185,73 @@ def done(installation: Installation, who: Who, verdict: Verdict, remarks: Sequen
         return Done(verdict, tuple(remarks))
     with installation.database.read() as connection:
         rows = past.caused_by(connection, who.tenant, verdict.subject, verdict.source, verdict.id, verdict.sequence)
-        keys = [key for row in rows for key in msgspec.json.decode(row.messages)]
-        mails = past.messages_of(connection, who.tenant, keys) if keys else ()
         told = any(
             row.case_ref == verdict.subject and row.event == installation.workflows.root.on_incident for row in rows
         )
         cause = event_cause(verdict.source, verdict.id)
         opened = past.incidents_of(connection, who.tenant, verdict.subject, cause) if told else ()
-    happened = tuple(step_of(installation, row) for row in rows)
-    return Done(
-        verdict,
-        tuple(remarks),
-        happened,
+        led_to = followed(installation, connection, who.tenant, verdict.subject, rows)
+    return Done(verdict, tuple(remarks), led_to.happened, led_to.timers, led_to.mails, tuple(map(incident_of, opened)))
+
+
+def followed(
+    installation: Installation, connection: Connection, tenant: int, subject: str, rows: Sequence[Any]
+) -> Followed:
+    """What some rows of one subject's history, one behind the other, led to; their incidents are not looked for."""
+    keys = [key for row in rows for key in msgspec.json.decode(row.messages)]
+    mails = past.messages_of(connection, tenant, keys) if keys else ()
+    return Followed(
+        tuple(step_of(installation, row) for row in rows),
+        _timer_changes(connection, tenant, subject, rows),
         tuple(mail_of(row) for row in mails),
-        tuple(_incident_of(row) for row in opened),
     )
+
+
+class _Told(msgspec.Struct):
+    """What a history row says of timers; see `engine.writing.timers_told`."""
+
+    armed: dict[str, tuple[str, datetime]] = {}
+    dropped: tuple[str, ...] = ()
+
+
+_told_of_timers = msgspec.json.Decoder(_Told).decode
+_Timers: TypeAlias = dict[tuple[str, str], tuple[str, datetime]]
+"""By case and name: the type of the event that it sends, and when it is due."""
+
+
+def _timer_changes(connection: Connection, tenant: int, subject: str, rows: Sequence[Any]) -> tuple[TimerChange, ...]:
+    """What the rows did to timers in all: set first, by when they are due, then dropped."""
+    after: dict[tuple[str, str], tuple[str, datetime] | None] = {}
+    for row in rows:
+        told = _told_of_timers(row.timers)
+        after |= {(row.case_ref, name): None for name in told.dropped}
+        after |= _armed(row, told)
+    opened = {row.case_ref for row in rows if row.from_state is None}
+    older = sorted({case for case, _ in after} - opened)
+    before: _Timers = {}
+    for row in past.timers_before(connection, tenant, subject, older, rows[0].sequence) if older else ():
+        told = _told_of_timers(row.timers)
+        for name in told.dropped:
+            before.pop((row.case_ref, name), None)
+        before |= _armed(row, told)
+    found = []
+    for (case, name), timer in after.items():
+        was = before.get((case, name))
+        if timer != was:
+            event = (timer or was or ("",))[0]
+            due_at, was_due_at = (each[1] if each is not None else None for each in (timer, was))
+            found.append(TimerChange(case, name, event, event_label(event), due_at, was_due_at))
+    return tuple(sorted(found, key=_when_due))
+
+
+def _armed(row: Any, told: _Told) -> _Timers:
+    return {(row.case_ref, name): (f"{row.workflow}.{event}", due) for name, (event, due) in told.armed.items()}
+
+
+def _when_due(change: TimerChange) -> tuple[bool, datetime, str, str]:
+    at = change.due_at or change.was_due_at
+    assert at is not None  # noqa: S101 - one of them stands
+    return change.due_at is None, at, change.case, change.name
 
 
 def step_of(installation: Installation, row: Any) -> Happened:
@@ -205,6 +282,7 @@ def mail_of(row: Any) -> MailToCome:
     )
 
 
-def _incident_of(row: Any) -> IncidentOpened:
+def incident_of(row: Any) -> IncidentOpened:
+    """A row of the incidents."""
     says = msgspec.json.decode(row.says)
     return IncidentOpened(row.id, row.kind, row.case_ref, Text(says["fr"], says["en"]))

@@ -8,7 +8,7 @@ the order in which it happened, so that everything then is as if it had come lat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,7 @@ from vipflow.errors import BadInput, Conflict, NotFound
 from vipflow.operations.allowed import not_allowed_to
 from vipflow.operations.installation import Installation
 from vipflow.operations.references import find_customer
+from vipflow.operations.rows import Page, page_of
 from vipflow.operations.ticks import Ticked
 from vipflow.operations.who import OPERATOR, Who
 from vipflow.references import as_typed, reference
@@ -70,18 +71,18 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class Making(msgspec.Struct, frozen=True):
-    """A hold that was made, is there already, or would be made; what it stops; or why it may not."""
+    """A hold that was made, or is there already; what it stops; or why it may not."""
 
-    outcome: Literal["made", "there already", "would be made", "refused"]
+    outcome: Literal["made", "there already", "refused"]
     hold: Hold | None
     stops: Counts | None
     refused: Reason | None = None
 
 
 class Releasing(msgspec.Struct, frozen=True):
-    """Holds that were released, or would be, and what follows at once; or why they may not."""
+    """Holds that were released, and what follows at once; or why they may not."""
 
-    outcome: Literal["released", "would be released", "refused"]
+    outcome: Literal["released", "refused"]
     holds: tuple[Hold, ...]
     follows: Counts
     applied: int = 0
@@ -99,10 +100,9 @@ def hold_everything(
     mail_only: bool,
     reason: str,
     until: date | None = None,
-    dry_run: bool = False,
 ) -> Making:
     """Stops everything, of all resellers; `who` None: whoever runs the machine. Of a team, while it is the only one."""
-    return _make(installation, who, Scope(None), mail_only, reason, until, dry_run)
+    return _make(installation, who, Scope(None), mail_only, reason, until)
 
 
 def hold_reseller(
@@ -112,10 +112,9 @@ def hold_reseller(
     mail_only: bool,
     reason: str,
     until: date | None = None,
-    dry_run: bool = False,
 ) -> Making:
     """Stops everything of the asker's reseller."""
-    return _make(installation, who, Scope(who.tenant), mail_only, reason, until, dry_run)
+    return _make(installation, who, Scope(who.tenant), mail_only, reason, until)
 
 
 def hold_customer(
@@ -126,11 +125,10 @@ def hold_customer(
     mail_only: bool,
     reason: str,
     until: date | None = None,
-    dry_run: bool = False,
 ) -> Making:
     """Stops one customer with all its cases. Raises NotFound for one that is not there."""
     scope = Scope(who.tenant, find_customer(installation, who, customer))
-    return _make(installation, who, scope, mail_only, reason, until, dry_run)
+    return _make(installation, who, scope, mail_only, reason, until)
 
 
 def _make(
@@ -140,7 +138,6 @@ def _make(
     mail_only: bool,
     reason: str,
     until: date | None,
-    dry_run: bool,
 ) -> Making:
     refused = _not_allowed(installation, who, scope)
     if refused is not None:
@@ -156,8 +153,6 @@ def _make(
         return Making("there already", _hold(known, keys), stops)
     actor = acting(who)
     row = _row(scope, mail_only, "asked", reason, None, actor.name, now, ends_at)
-    if dry_run:
-        return Making("would be made", _hold(row, keys), stops)
     with installation.database.write() as connection:
         row, is_new = put_in_force(connection, row, actor, installation.engine.now(connection))
     return Making("made" if is_new else "there already", _hold(row, keys), stops)
@@ -206,6 +201,11 @@ def list_holds(installation: Installation, who: Who | None, *, released: bool = 
     return tuple(msgspec.structs.replace(hold, details=None) if hold.reseller is None else hold for hold in found)
 
 
+def holds_page(holds: Sequence[Hold], *, after: str | None = None, most: int = 100) -> Page:
+    """The first `most` of what `list_holds` gave, or those behind the cursor. Raises BadInput."""
+    return page_of(holds, lambda hold: (hold.made_at.astimezone(UTC).isoformat(), hold.id), after, most)
+
+
 def holds_of_customer(connection: Any, who: Who, customer: str) -> tuple[Hold, ...]:
     """The holds in force that stop this customer of the asker's reseller, whatever they are of; the oldest first."""
     scopes = [(None, None), (who.tenant, None), (who.tenant, customer)]
@@ -216,9 +216,7 @@ def holds_of_customer(connection: Any, who: Who, customer: str) -> tuple[Hold, .
 # --- releasing -----------------------------------------------------------------------------------------------------
 
 
-def release_hold(
-    installation: Installation, who: Who | None, ident: str, *, reason: str, dry_run: bool = False
-) -> Releasing:
+def release_hold(installation: Installation, who: Who | None, ident: str, *, reason: str) -> Releasing:
     """Lets one hold go. Raises NotFound for one that the asker cannot see, Conflict for one that has gone already."""
     ident = as_typed(ident)
     with installation.database.read() as connection:
@@ -228,10 +226,10 @@ def release_hold(
         if row.released_at is not None:
             remedy = "`vipflow hold list` shows those in force"
             raise Conflict("the hold", ident, f"{row.released_by} has released it already", remedy)
-    return _release(installation, who, [row], reason, dry_run)
+    return _release(installation, who, [row], reason)
 
 
-def release_all(installation: Installation, who: Who | None, *, reason: str, dry_run: bool = False) -> Releasing:
+def release_all(installation: Installation, who: Who | None, *, reason: str) -> Releasing:
     """Lets all holds go that the asker may release: of its reseller and its customers; of everything, for whoever may.
 
     What vipflow itself holds back waits for `catchup approve`.
@@ -242,12 +240,10 @@ def release_all(installation: Installation, who: Who | None, *, reason: str, dry
     if who is not None:
         everything = who.actor is None or sole
         rows = [row for row in rows if row.tenant == who.tenant or (row.tenant is None and everything)]
-    return _release(installation, who, rows, reason, dry_run)
+    return _release(installation, who, rows, reason)
 
 
-def _release(
-    installation: Installation, who: Who | None, rows: Sequence[HoldRow], reason: str, dry_run: bool
-) -> Releasing:
+def _release(installation: Installation, who: Who | None, rows: Sequence[HoldRow], reason: str) -> Releasing:
     for row in rows:
         refused = _not_allowed(installation, who, Scope(row.tenant, row.subject))
         if refused is not None:
@@ -258,13 +254,11 @@ def _release(
         keys = tenant_keys(all_tenants(connection))
         follows = _counts(store.count_let_go(connection, rows, now), mail_only=False)
     applied = 0
-    if not dry_run:
-        for row in rows:
-            applied += let_go(installation, row, acting(who), reason)
-        with installation.database.read() as connection:
-            rows = [found for row in rows if (found := store.hold_by_id(connection, row.id)) is not None]
-    shown = tuple(_hold(row, keys) for row in rows)
-    return Releasing("would be released" if dry_run else "released", shown, follows, applied)
+    for row in rows:
+        applied += let_go(installation, row, acting(who), reason)
+    with installation.database.read() as connection:
+        rows = [found for row in rows if (found := store.hold_by_id(connection, row.id)) is not None]
+    return Releasing("released", tuple(_hold(row, keys) for row in rows), follows, applied)
 
 
 def let_go(installation: Installation, row: HoldRow, actor: Actor, remark: str | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -16,9 +16,10 @@ from vipflow.engine.quarantine import crash_cause
 from vipflow.errors import BadInput, NotFound
 from vipflow.operations.allowed import not_allowed_to
 from vipflow.operations.holds import checked_reason
-from vipflow.operations.inspection import IncidentEntry, incident
+from vipflow.operations.inspection import incident
 from vipflow.operations.installation import Installation
 from vipflow.operations.mails import put_back
+from vipflow.operations.rows import Page, page_of
 from vipflow.operations.who import Who
 from vipflow.references import as_typed
 from vipflow.store import incidents as store
@@ -128,15 +129,18 @@ def incident_groups(installation: Installation, who: Who, *, kind: str | None = 
     )
 
 
-def incident_group(installation: Installation, who: Who, ident: str) -> tuple[Group, tuple[IncidentEntry, ...]]:
-    """A group with its incidents, the oldest first. Raises NotFound."""
+def incident_group(
+    installation: Installation, who: Who, ident: str, *, after: str | None = None, most: int = 100
+) -> tuple[Group, Page]:
+    """A group with its incidents (`IncidentEntry`), the oldest first. Raises NotFound."""
     wanted = as_typed(ident)
     found = next((group for group in incident_groups(installation, who) if group.group == wanted), None)
     if found is None:
         raise NotFound("group of incidents", ident, "`vipflow incident list` shows those with open incidents")
     with installation.database.read() as connection:
         rows = _of_group(connection, who, wanted)
-    return found, tuple(incident(installation, who, row.id) for row in rows)
+    page = page_of(rows, lambda row: (row.opened_at.astimezone(UTC).isoformat(), row.id), after, most)
+    return found, Page(tuple(incident(installation, who, row.id) for row in page.items), page.next)
 
 
 def _of_group(connection: Connection, who: Who, wanted: str) -> Sequence[Any]:

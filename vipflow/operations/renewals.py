@@ -151,6 +151,14 @@ def list_renewals(
     return list_customers(installation, who, list=name, mine=mine, sort="anniversary", after=after, most=most)
 
 
+def remind(
+    installation: Installation, who: Who, customer: str, *, reason: str | None = None, id: str | None = None
+) -> Done:
+    """Reminds the customer of the renewal now."""
+    ref = find_customer(installation, who, customer)
+    return _change(installation, who, ref, "remind", {}, reason, id)
+
+
 def decline(
     installation: Installation, who: Who, customer: str, *, reason: str | None = None, id: str | None = None
 ) -> Done:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -77,6 +77,9 @@ class ReturnRow(msgspec.Struct, frozen=True):
     requested_on: date
     decided_on: date | None
     explanation: str | None
+
+
+Item = TypeVar("Item")
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -152,6 +155,19 @@ def _common(installation: Installation, row: Any, company: str) -> Mapping[str, 
 
 
 # --- cursors -------------------------------------------------------------------------------------------------------
+
+
+def page_of(items: Iterable[Item], place: Callable[[Item], tuple[str, ...]], after: str | None, most: int) -> Page:
+    """Of what was made here the first `most` in order of `place`, or those behind the cursor, whose own may be gone.
+
+    Raises BadInput for a cursor of another list.
+    """
+    ordered = sorted(items, key=place)
+    if after is not None and ordered:
+        behind = tuple(part or "" for part in parts_of(after, len(place(ordered[0]))))
+        ordered = [item for item in ordered if place(item) > behind]
+    shown = tuple(ordered[:most])
+    return Page(shown, cursor_of(place(shown[-1])) if len(ordered) > most else None)
 
 
 def after_case(row: Any) -> str:

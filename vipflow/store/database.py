@@ -1,10 +1,10 @@
-"""One database, opened: transactions that read, transactions that write."""
+"""One database, opened: transactions that read, transactions that write, and rehearsals of both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Literal
 
@@ -68,10 +68,17 @@ class Database:
     _fault: Callable[[str, DBAPIError], VipflowError | None]
     _stands_still: float = float("inf")
     """Seconds after which a transaction that does nothing is undone."""
+    _rehearsal: Connection | None = None
+    """The one connection of a rehearsal, in the transaction that will be undone."""
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees the database at one moment and can change nothing; it waits for no writer."""
+        if self._rehearsal is not None:
+            with self._speaking_plainly(), self._rehearsal.begin_nested() as savepoint:
+                yield self._rehearsal
+                savepoint.rollback()
+            return
         with self._speaking_plainly(), self._reads.begin() as connection:
             yield connection
 
@@ -84,6 +91,10 @@ class Database:
         """
         if self._writes is None:
             raise VipflowError(f"{self.label} was opened for reading only")
+        if self._rehearsal is not None:
+            with self._speaking_plainly(), self._rehearsal.begin_nested():
+                yield self._rehearsal
+            return
         begun = monotonic()
         try:
             with self._speaking_plainly(), self._turn(), self._writes.begin() as connection:
@@ -93,6 +104,24 @@ class Database:
             if self.dialect == "postgresql" and monotonic() - begun >= self._stands_still:
                 raise WriteRefused(self.label, STOOD_STILL, "look again at what is to be done") from lost
             raise
+
+    @contextmanager
+    def rehearsing(self) -> Iterator[Database]:
+        """The same database for one thread, in which whatever is written is seen by what reads later, and undone at
+        the end of the block: nothing else ever sees it.
+
+        All that is read and written shares one transaction of a writer, in which each block is a savepoint of its own,
+        undone alone when it raises. So others wait for it as for every writer: on SQLite all of them, on PostgreSQL
+        those who want the same rows. Raises `Busy` when it has to wait too long. Numbers that PostgreSQL gave out in it
+        are not given again.
+        """
+        with self.write() as connection:
+            transaction = connection.get_nested_transaction() or connection.get_transaction()
+            try:
+                yield replace(self, _rehearsal=connection)
+            finally:
+                if transaction is not None and transaction.is_active:
+                    transaction.rollback()
 
     def writing_process(self) -> int | None:
         """The process that is in a write transaction right now, where that can be known: SQLite only."""

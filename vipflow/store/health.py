@@ -7,9 +7,9 @@ after `MOST` and says "more than".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, Select, bindparam, func, literal_column, select
 from sqlalchemy import text as sql
@@ -39,6 +39,10 @@ _LOOKED_AT = 10 * MOST  # of a queue of which some may be held
 
 _most = MOST + 1
 _until: BindParameter[datetime] = bindparam("until")
+
+
+Counted: TypeAlias = Counter[tuple[str, int]]
+"""How many there are of what, by reseller."""
 
 
 class Waiting(NamedTuple):
@@ -118,14 +122,14 @@ def parked_past(connection: Connection, until: datetime) -> Waiting:
     return _some(connection, select(inbox.c.expires_at).where(past).order_by(inbox.c.expires_at), until)
 
 
-def open_incidents(connection: Connection) -> tuple[Counter[str], datetime | None]:
-    """Open incidents by kind, at most `MOST` and one of them, and when the oldest of all was opened."""
-    counts = Counter(connection.execute(_INCIDENTS, {"most": _most}).scalars())
+def open_incidents(connection: Connection) -> tuple[Counted, datetime | None]:
+    """Open incidents by kind and reseller, at most `MOST` and one of them, and when the oldest of all was opened."""
+    counts = _counted(connection.execute(_INCIDENTS, {"most": _most}))
     return counts, connection.execute(_OLDEST_INCIDENT).scalar()
 
 
 _is_open = incidents.c.closed_at.is_(None)
-_INCIDENTS = select(incidents.c.kind).where(_is_open).limit(bindparam("most"))
+_INCIDENTS = select(incidents.c.kind, incidents.c.tenant).where(_is_open).limit(bindparam("most"))
 _oldest_of_each = (
     select(incidents.c.opened_at)
     .where(incidents.c.tenant == tenants.c.id, _is_open)
@@ -136,18 +140,37 @@ _oldest_of_each = (
 _OLDEST_INCIDENT = select(func.min(_oldest_of_each)).select_from(tenants)
 
 
-def mails_in_trouble(connection: Connection) -> Mapping[str, int]:
-    """Held, uncertain and dead mails by state, at most `MOST` and one of them."""
-    return Counter(connection.execute(_TROUBLED, {"most": _most}).scalars())
+def mails_in_trouble(connection: Connection) -> Counted:
+    """Held, uncertain and dead mails by state and reseller, at most `MOST` and one of them."""
+    return _counted(connection.execute(_TROUBLED, {"most": _most}))
 
 
 # As the index's condition is written: SQLite looks for its very words.
-_TROUBLED = select(messages.c.state).where(sql("state IN ('held', 'uncertain', 'dead')")).limit(bindparam("most"))
+_TROUBLED = (
+    select(messages.c.state, messages.c.tenant)
+    .where(sql("state IN ('held', 'uncertain', 'dead')"))
+    .limit(bindparam("most"))
+)
 
 
-def suppressed_addresses(connection: Connection) -> int:
-    """How many addresses get no more mail."""
-    return _count(connection, select(suppressions.c.address))
+def suppressed_addresses(connection: Connection) -> Counted:
+    """The addresses that get no more mail, by reseller, at most `MOST` and one of them."""
+    return _counted(connection.execute(_SUPPRESSED, {"most": _most}))
+
+
+_SUPPRESSED = select(literal_column("'suppressed'"), suppressions.c.tenant).limit(bindparam("most"))
+
+
+def reseller_keys(connection: Connection) -> dict[int, str]:
+    """What each reseller calls itself."""
+    return {row.id: row.key for row in connection.execute(_KEYS)}
+
+
+_KEYS = select(tenants.c.id, tenants.c.key)
+
+
+def _counted(rows: Iterable[Any]) -> Counted:
+    return Counter((row[0], row[1]) for row in rows)
 
 
 def crashed_subjects(connection: Connection) -> list[tuple[str, str, int]]:

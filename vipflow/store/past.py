@@ -27,6 +27,18 @@ def caused_by(connection: Connection, tenant: int, subject: str, source: str, ev
     return connection.execute(_caused, asked).all()
 
 
+def rows_between(connection: Connection, tenant: int, subject: str, first: int, last: int) -> Rows:
+    """The history rows of a customer from sequence `first` to `last`, in order."""
+    asked = {"tenant": tenant, "subject": subject, "first": first, "last": last}
+    return connection.execute(_between, asked).all()
+
+
+def timers_before(connection: Connection, tenant: int, subject: str, cases: Sequence[str], first: int) -> Rows:
+    """What a customer's history says of the timers of some cases before sequence `first`, in order."""
+    asked = {"tenant": tenant, "subject": subject, "cases": list(cases), "first": first}
+    return connection.execute(_timers_before, asked).all()
+
+
 def notes_of(connection: Connection, tenant: int, subject: str, event: str, most: int) -> Rows:
     """The last rows of one event of a customer itself, newest first: what was written down about it."""
     return connection.execute(_notes, {"tenant": tenant, "subject": subject, "event": event, "most": most}).all()
@@ -60,6 +72,7 @@ _step = (
     history.c.event,
     history.c.from_state,
     history.c.to_state,
+    history.c.timers,
     history.c.messages,
     history.c.effective_at,
     history.c.recorded_at,
@@ -83,6 +96,21 @@ _caused = (
         history.c.sequence >= bindparam("first"),
         history.c.source == bindparam("source"),
         history.c.event_id == bindparam("event_id"),
+    )
+    .order_by(history.c.sequence)
+)
+_between = (
+    select(*_step)
+    .where(_of_subject, history.c.sequence.between(bindparam("first"), bindparam("last")))
+    .order_by(history.c.sequence)
+)
+_timers_before = (
+    select(history.c.case_ref, history.c.workflow, history.c.timers)
+    .where(
+        _of_subject,
+        history.c.sequence < bindparam("first"),
+        any_of(history.c.case_ref, "cases"),
+        history.c.timers != "{}",
     )
     .order_by(history.c.sequence)
 )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from vipflow.operations.doctor.findings import Finding, at, counted, do, lasting, note, ok, warning
 from vipflow.operations.doctor.patient import Patient
 from vipflow.store import health
-from vipflow.store.health import MOST
+from vipflow.store.health import MOST, Counted
 from vipflow.store.outgoing import LEASE
 
 _REFERENCE = re.compile(r"[A-Z]{1,2}-[0-9A-Z]{4}-[0-9A-Z]{4}")
+SHOWN = 3  # resellers; the others come when these are seen to
 _CRASHES = 3  # from then on a subject is left alone (PROMISES 12)
 
 
@@ -21,7 +23,8 @@ def mails(patient: Patient) -> Iterator[Finding]:
     with patient.rows() as connection:
         in_hand = health.mails_in_hand_since(connection, now - LEASE)
         trouble = health.mails_in_trouble(connection)
-        suppressed = health.suppressed_addresses(connection)
+        refused = health.suppressed_addresses(connection)
+        keys = health.reseller_keys(connection)
     if in_hand.number and in_hand.oldest is not None:
         told = f"{counted(in_hand.number, 'mail', most=MOST)} {do(in_hand.number, 'was', 'were')}"
         says = f"{told} taken in hand and never put down, the first {lasting(now - in_hand.oldest)} ago."
@@ -34,19 +37,21 @@ def mails(patient: Patient) -> Iterator[Finding]:
         ("uncertain", "Ask who should have got it, then decide.", "retry"),
         ("held", "Read why, then let it go or give it up.", "release"),
     ):
-        count = min(trouble.get(state, 0), MOST)
+        count = min(sum(n for (each, _), n in trouble.items() if each == state), MOST)
         if count:
             says = f"{counted(count, 'mail')}{about} {_what_of_it(state, count)}."
             why = ' --reason "<why>"' if act == "release" else ""
-            run = (f"vipflow mail list --state {state}", f"vipflow mail {act} <key>{why}")
-            yield warning(state, says, remedy, *run)
+            commands = (f"vipflow mail list --state {state}", f"vipflow mail {act} <key>{why}")
+            yield warning(state, says, remedy, *_for_each(keys, trouble, state, *commands))
+    suppressed = sum(refused.values())
     if suppressed:
         told = counted(suppressed, "address", most=MOST, plural="addresses")
         get, them = do(suppressed, "gets", "get"), do(suppressed, "it", "them")
         says = f"{told} {get} no more mail, since mail to {them} came back for good."
         remedy = "Ask for another address, and enter it. Where the old one works again, take it off the list."
         again = 'vipflow mail unsuppress <address> --reason "<why>"'
-        yield note("suppressed", says, remedy, "vipflow mail suppressed", again)
+        run = _for_each(keys, refused, "suppressed", "vipflow mail suppressed", again)
+        yield note("suppressed", says, remedy, *run)
     if not in_hand.number and not total:
         yield ok("mails", "No mail lies in hand, held, uncertain or dead.")
 
@@ -81,7 +86,11 @@ def events(patient: Patient) -> Iterator[Finding]:
 def incidents(patient: Patient) -> Iterator[Finding]:
     """What needs a person, by kind."""
     with patient.rows() as connection:
-        kinds, oldest = health.open_incidents(connection)
+        found, oldest = health.open_incidents(connection)
+        keys = health.reseller_keys(connection)
+    kinds: Counter[str] = Counter()
+    for (kind, _), count in found.items():
+        kinds[kind] += count
     if not kinds:
         yield ok("incidents", "No incident is open.")
         return
@@ -89,7 +98,16 @@ def incidents(patient: Patient) -> Iterator[Finding]:
     total = counted(sum(kinds.values()), "incident", most=MOST)
     since = f", the oldest since {at(oldest)}" if oldest is not None else ""
     says = f"{total} open ({told}){since}."
-    yield warning("incidents", says, "See to each: read it, then retry or dismiss it.", "vipflow incident list")
+    run = _for_each(keys, found, None, "vipflow incident list")
+    yield warning("incidents", says, "See to each: read it, then retry or dismiss it.", *run)
+
+
+def _for_each(keys: Mapping[int, str], found: Counted, what: str | None, *commands: str) -> list[str]:
+    """The commands, where there are several resellers once for each that has some of that: for the first `SHOWN`."""
+    if len(keys) < 2:
+        return list(commands)
+    having = dict.fromkeys(keys[tenant] for each, tenant in sorted(found) if what in (None, each))
+    return [f"{command} --reseller {key}" for key in list(having)[:SHOWN] for command in commands]
 
 
 def crashed(patient: Patient) -> Iterator[Finding]:
