@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from vipflow.clock import HostClock
 from vipflow.days import local_day
 from vipflow.errors import BadInput, NotFound, did_you_mean
 from vipflow.operations.customers import facts_of_customer, override_policy
@@ -82,11 +83,12 @@ def list_policies(files: Files) -> list[PolicyEntry]:
     ]
 
 
-def show_policy(files: Files, name: str, on: date) -> PolicyTold:
-    """A policy as its file has it on a day. Raises NotFound."""
+def show_policy(files: Files, name: str, on: date | None = None) -> PolicyTold:
+    """A policy as its file has it on a day (today). Raises NotFound."""
     trade_of(files)
     known_policy(files, name)
-    return _told(files, name, on, None, None)
+    today = (files.settings.clock.stands_at or HostClock().now()).date()
+    return _told(files, name, on if on is not None else today, None, None)
 
 
 def show_in_force(
