@@ -21,7 +21,7 @@ __all__ = [
     "state_label",
 ]
 
-_SHOWN = 3
+_SHOWN = 1
 MAY_BE_DEACTIVATED = Text("licences peut-être désactivées (prévu)", "licences may be deactivated (expected)")
 """Of an authorization so late that Adobe may have deactivated its licences, and has not said so."""
 

@@ -26,7 +26,7 @@ _own = cases.alias("own")
 _has_own = exists().where(
     _own.c.tenant == cases.c.tenant,
     _own.c.ref == cases.c.subject,
-    _own.c.facts.contains(bindparam("mark"), autoescape=False),
+    _own.c.facts.contains(bindparam("mark")),
 )
 _counted = (
     select(cases.c.workflow, cases.c.policy, func.count())
@@ -44,6 +44,18 @@ _subjects = (
 )
 _with_own = _subjects.where(_has_own)
 _otherwise = _subjects.where(or_(not_(any_of(cases.c.policy, "same")), _has_own))
+
+_some = select(cases.c.tenant, cases.c.policy, cases.c.subject, cases.c.settled).limit(bindparam("most")).subquery()
+_owner_of_some = exists().where(
+    _own.c.tenant == _some.c.tenant, _own.c.ref == _some.c.subject, _own.c.facts.contains(bindparam("mark"))
+)
+_of_some = (
+    select(_some.c.tenant, _some.c.policy, func.count())
+    .where(_some.c.settled.is_(False), not_(_owner_of_some))
+    .group_by(_some.c.tenant, _some.c.policy)
+    .order_by(_some.c.tenant, _some.c.policy)
+)
+_count_some = select(func.count()).select_from(_some)
 
 
 def policies_pinned(connection: Connection, tenant: int) -> Sequence[str]:
@@ -71,3 +83,11 @@ def subjects_otherwise(
     """
     asked: dict[str, Any] = {"tenant": tenant, "same": list(same), "mark": mark, "after": after, "most": most}
     return connection.execute(_otherwise, asked).scalars().all()
+
+
+def pinned_by_some(connection: Connection, mark: str, most: int) -> tuple[Sequence[tuple[int, str, int]], bool]:
+    """(tenant, policy, cases) of the running among so many cases of all tenants, without those whose subject is marked;
+    and whether these were all cases that there are.
+    """
+    rows = [(row[0], row[1], row[2]) for row in connection.execute(_of_some, {"mark": mark, "most": most})]
+    return rows, connection.execute(_count_some, {"most": most}).scalar_one() < most
