@@ -11,6 +11,8 @@ from vipflow.cli.policy_values import value_text
 from vipflow.cli.session import Session, command, group
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from vipflow.operations.policies import PolicyTold
     from vipflow.operations.repinning import Selection
 
@@ -131,33 +133,54 @@ def unset(session: Session, names: Names, customer: Customer = None) -> None:
     _change(session, {}, names, customer)
 
 
-def _change(session: Session, numbers: dict[str, Any], drop: Any, customer: str | None) -> None:
-    from vipflow.cli.acting import show_done
-    from vipflow.cli.team import show_changed
-    from vipflow.operations import policies
+def _change(session: Session, numbers: dict[str, Any], drop: Sequence[str], customer: str | None) -> None:
     from vipflow.operations.policy_changes import count_concerned
-    from vipflow.operations.repinning import Selection
 
     if customer is not None:
-        done = policies.set_for_customer(session.installation, session.who, customer, numbers, drop)
-        ref = done.verdict.subject or customer
-        own = [f"{name} = {value_text(value)}" for name, value in numbers.items()]
-        own += [f"{name} is the policy's again" for name in drop]
-        show_done(session, done, f"{ref}: {', '.join(own)}")
-        selection = Selection(customer=ref)
+        changed, say, selection = _for_customer(session, customer, numbers, drop)
     else:
-        changed = policies.set_for_reseller(session.installation, session.who, numbers, drop)
-        before, after = (each.get("overrides") or {} for each in (changed.before, changed.after))
-        told = [
-            f"{name}: {value_text(before[name]) if name in before else 'the policy’s'} → "
-            f"{value_text(after[name]) if name in after else 'the policy’s'}"
-            for name in {**before, **after}
-            if before.get(name) != after.get(name)
-        ]
-        show_changed(session, changed, "\n".join(told) or "Nothing changed.")
-        selection = Selection()
+        changed, say, selection = _for_reseller(session, numbers, drop)
+    concerned = count_concerned(session.installation, session.who, selection)
+    session.out.answer({"changed": changed, "concerned": concerned}, say)
     if not session.out.json:
-        _say_whom_it_concerns(session, selection, count_concerned(session.installation, session.who, selection))
+        _say_whom_it_concerns(session, selection, concerned)
+
+
+def _for_reseller(session: Session, numbers: dict[str, Any], drop: Sequence[str]) -> tuple[Any, str, Selection]:
+    from vipflow.cli.team import show_changed
+    from vipflow.operations.policies import set_for_reseller
+    from vipflow.operations.repinning import Selection
+
+    changed = set_for_reseller(session.installation, session.who, numbers, drop)
+    if changed.refused is not None:
+        show_changed(session, changed, "")
+    before, after = (each.get("overrides") or {} for each in (changed.before, changed.after))
+    told = [
+        f"{name}: {_own(before, name)} → {_own(after, name)}"
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    ]
+    return changed, "\n".join(told) or "Nothing changed.", Selection()
+
+
+def _for_customer(
+    session: Session, customer: str, numbers: dict[str, Any], drop: Sequence[str]
+) -> tuple[Any, str, Selection]:
+    from vipflow.cli.acting import show_done
+    from vipflow.operations.policies import set_for_customer
+    from vipflow.operations.repinning import Selection
+
+    done = set_for_customer(session.installation, session.who, customer, numbers, drop)
+    if done.outcome != "applied":
+        show_done(session, done, "")
+    ref = done.verdict.subject or customer
+    told = [f"{name} = {value_text(value)}" for name, value in numbers.items()]
+    told += [f"{name} is no longer its own" for name in drop]
+    return done, f"{ref}: {', '.join(told)}", Selection(customer=ref)
+
+
+def _own(numbers: Mapping[str, Any], name: str) -> str:
+    return value_text(numbers[name]) if name in numbers else "the policy's"
 
 
 def _say_whom_it_concerns(session: Session, selection: Selection, concerned: Any) -> None:
