@@ -30,6 +30,7 @@ from vipflow.workflow import (
     Obstacle,
     OnEvent,
     Opening,
+    Redating,
     Send,
     Text,
     Timer,
@@ -44,6 +45,8 @@ DEEPEST_CHAIN = 4
 # They shadow a machine's own attributes or the words python-statemachine hands to callbacks.
 RESERVED = frozenset(
     [
+        "amend",
+        "redating",
         "send",
         "trade",
         "name",
@@ -174,6 +177,7 @@ class Machine:
     opening_states: Mapping[str, tuple[str, ...]]
     changes: Mapping[str, Change]
     pins: frozenset[str]
+    redating: Redating | None
     timers: Mapping[str, tuple[tuple[str, When, bool], ...]]
     emails: tuple[Email, ...]
     mails_on_arrival: Mapping[str, tuple[Email, ...]]
@@ -351,6 +355,7 @@ class _Compiler:
             opening_states=opening_states,
             changes=changes,
             pins=pins,
+            redating=cls.redating,
             timers=timers,
             emails=tuple(cls.emails),
             mails_on_arrival=arrival,
@@ -461,6 +466,8 @@ class _Compiler:
             functions = [getattr(declared, word, None) for word in ("build", "record", "choose", "otherwise")]
             functions += [f for send in declared.then for f in (send.to, send.data, send.if_)]
             self._check_none_waits(f"event {event!r}", functions)
+        if cls.redating is not None:
+            self._check_none_waits("`redating`", [cls.redating.record, cls.redating.choose])
         for email in cls.emails:
             self._check_none_waits(f"mail {email.template!r}", [email.while_])
 

@@ -35,6 +35,7 @@ _PANELS = {
         "database": "db",
         "reseller": "reseller",
         "team": "team",
+        "policy": "policy",
     },
     "Your customers": {
         "customer": "customer",

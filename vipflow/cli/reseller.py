@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vipflow.cli.options import DropNumbers, Numbers, numbers_given
+from vipflow.cli.options import Numbers
 from vipflow.cli.session import Session, command, group
 from vipflow.cli.team import show_changed
 
@@ -63,6 +63,7 @@ def add(
 ) -> None:
     """Adds a reseller."""
     from vipflow.operations import resellers
+    from vipflow.operations.policies import numbers_given
 
     chosen = {"policy": policy, "language": language, "zone": zone}
     changed = resellers.add_reseller(
@@ -70,7 +71,7 @@ def add(
         key=key,
         name=name,
         settings=_settings(sender, phone, signature, invitation_link, logo, colour),
-        overrides=numbers_given(number),
+        overrides=numbers_given(number or (), "--number"),
         **{option: value for option, value in chosen.items() if value is not None},
     )
     session.out.answer(changed, f"{name} is added as {key}, with the policy {changed.after['policy']}")
@@ -140,10 +141,10 @@ def set_(
     invitation_link: Link = None,
     logo: Logo = None,
     colour: Colour = None,
-    number: Numbers = None,
-    drop_number: DropNumbers = None,
 ) -> None:
-    """Changes a reseller. A changed number holds for what begins from now on."""
+    """Changes a reseller (see --reseller). Numbers of its own: vipflow policy set."""
+    from vipflow.cli.policy import say_whom_it_concerns
+    from vipflow.operations.policy_changes import EVERYTHING, count_concerned
     from vipflow.operations.resellers import change_reseller
 
     session.reseller = key or session.reseller
@@ -155,8 +156,6 @@ def set_(
         language=language,
         zone=zone,
         settings=_settings(sender, phone, signature, invitation_link, logo, colour),
-        overrides=numbers_given(number),
-        drop=drop_number or (),
     )
     told = [
         f"{each}: {json.dumps(changed.before[each], ensure_ascii=False)} → {json.dumps(after, ensure_ascii=False)}"
@@ -164,6 +163,9 @@ def set_(
         if changed.before.get(each) != after
     ]
     show_changed(session, changed, "\n".join(told) or "Nothing changed.")
+    if changed.before["policy"] != changed.after["policy"] and not session.out.json:
+        concerned = count_concerned(session.installation, session.who)
+        say_whom_it_concerns(session, EVERYTHING, concerned)
 
 
 def _settings(
