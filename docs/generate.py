@@ -28,8 +28,8 @@ from vipflow.config import sections, shipped
 from vipflow.delivery.bounces import MessageBounce
 from vipflow.machine import Machine, Workflows
 from vipflow.operations.bounces import TYPE as BOUNCE
-from vipflow.operations.installation import load_workflow_files
 from vipflow.operations.words import event_label
+from vipflow.operations.workflow_files import load_workflow_files
 from vipflow.vip.numbers import SHIPPED_POLICIES, Numbers, load_policies
 from vipflow.workflow import Email, NoData, Send
 

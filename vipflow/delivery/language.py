@@ -140,7 +140,9 @@ class _Typing(Extension):
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
         if len(source) > MOST_SOURCE:
-            raise jinja2.TemplateSyntaxError(f"has over {MOST_SOURCE} characters", 1, name, filename)
+            raise jinja2.TemplateSyntaxError(
+                f"has over {MOST_SOURCE:,} characters; a mail is shorter", 1, name, filename
+            )
         return "\n".join(map(_keep_blanks, source.replace("\r\n", "\n").split("\n")))
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
@@ -211,7 +213,7 @@ def _allow(tree: nodes.Template, name: str | None, filename: str | None, *, html
     for node in _all(tree):
         kind = type(node)
         if kind not in _ALLOWED:
-            raise refuse(node, _INSTEAD.get(kind, f"{kind.__name__} is not part of the templates' language"))
+            raise refuse(node, _instead(node))
         if isinstance(node, nodes.Filter) and node.name != APART:
             if node.name not in FILTERS:
                 raise refuse(
@@ -247,6 +249,19 @@ def _allow(tree: nodes.Template, name: str | None, filename: str | None, *, html
             raise refuse(node, "an HTML file includes HTML files: _shared/<language>/<name>.html")
         elif isinstance(node, nodes.Const) and isinstance(node.value, float):
             raise refuse(node, "only whole numbers are used")
+
+
+def _instead(node: nodes.Node) -> str:
+    said = _INSTEAD.get(type(node))
+    if said is not None:
+        return said
+    if isinstance(node, nodes.Concat):
+        return "texts are not joined with ~; write facts side by side: {{ reader }} {{ title }}"
+    if isinstance(node, (nodes.BinExpr, nodes.UnaryExpr)):
+        return "nothing can be computed; let the workflow's vocabulary give the fact"
+    if isinstance(node, (nodes.List, nodes.Tuple, nodes.Dict)):
+        return "lists and tables cannot be written; they come from the facts"
+    return f"{type(node).__name__} is not part of the templates' language"
 
 
 def _all(node: nodes.Node) -> Iterator[nodes.Node]:
@@ -294,7 +309,10 @@ class Survey:
     def _size_of_file(self, name: str) -> int:
         if name in self.open:
             raise jinja2.TemplateSyntaxError(
-                f"{' includes '.join([*self.open, name])}: without end", 1, name, self.files[name]
+                f"{' includes '.join([*self.open, name])}, without end; take one {{% include %}} out",
+                1,
+                name,
+                self.files[name],
             )
         if name not in self.sizes:
             self.open.append(name)

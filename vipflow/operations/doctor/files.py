@@ -12,7 +12,7 @@ from vipflow.machine import Workflows
 from vipflow.operations.checking import check_all
 from vipflow.operations.doctor.findings import Finding, Unknown, counted, do, error, ok, warning
 from vipflow.operations.doctor.patient import Patient
-from vipflow.operations.installation import load_workflow_files
+from vipflow.operations.workflow_files import load_workflow_files
 from vipflow.store.health import Stored, stored_names
 
 _SHOWN = 5  # problems of one kind; `vipflow check` shows all
