@@ -164,7 +164,7 @@ class _Chain:
             self.view = replace(self.view, policies={**self.view.policies, policy.id: policy})
         case = Case(ref, machine.name, state, facts, policy.id, event.occurred_at, event.occurred_at)
         silent = opening.silent or event.silent
-        case = replace(case, timers=_first_timers(machine, case, policy, self.view, event.occurred_at))
+        case = replace(case, timers=first_timers(machine, case, policy, self.view, event.occurred_at))
         self._step(machine, event, None, case, silent, given_ref=event.given_ref)
         for reason in reasons:
             self._incident("contradiction", event, reason.says, case.ref)
@@ -209,7 +209,7 @@ class _Chain:
             after = self._pinned(after)
         policy = self.view.policies[after.policy]
         if moved:
-            timers = _first_timers(machine, after, policy, self.view, event.occurred_at)
+            timers = first_timers(machine, after, policy, self.view, event.occurred_at)
         else:
             timers = _kept_timers(machine, case, after, policy, self.view, event.fired)
         self._step(machine, event, case, replace(after, timers=timers), event.silent)
@@ -377,7 +377,7 @@ def _tally_after(machine: Machine, tally: Mapping[str, int], before: Case | None
 # --- timers -------------------------------------------------------------------------------------------------------
 
 
-def _first_timers(
+def first_timers(
     machine: Machine, case: Case, policy: Policy, view: View, entered_at: datetime
 ) -> tuple[DueTimer, ...]:
     """The timers of the state just entered. A move whose instant has passed fires at once; of a reminder only what

@@ -54,6 +54,7 @@ _GIVEN = {
     ("facts", "view"): "the case's facts and the view",
     ("facts", "policy"): "the case's facts and the policy",
     ("facts", "data", "view"): "the case's facts, the event's data and the view",
+    ("facts", "was", "view"): "the case's facts, the policy until now and the view",
     ("view",): "the view",
 }
 
@@ -183,13 +184,13 @@ def _days(when: When) -> Iterator[str]:
 
 def functions_that_do_not_fit(cls: type[Workflow]) -> Iterator[Problem]:
     """Functions that wait, or do not take what they are called with."""
-    told: dict[str, None] = {}
+    told: set[tuple[int, tuple[str, ...]]] = set()
     for where, function, given in _functions(cls):
+        if (id(function), given) in told:  # one guard may stand in many places
+            continue
+        told.add((id(function), given))
         for says in _function(where, function, given):
-            problem = Problem(says, *place_of(function)) if callable(function) else Problem(says)
-            if problem not in told:  # one guard may stand in many places
-                told[problem] = None
-                yield problem
+            yield Problem(says, *place_of(function)) if callable(function) else Problem(says)
 
 
 def _functions(cls: type[Workflow]) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
@@ -222,6 +223,9 @@ def _functions(cls: type[Workflow]) -> Iterator[tuple[str, Any, tuple[str, ...]]
         yield f"mail {email.template!r}", email.while_, two
         for function in (email.to.person, email.to.not_before, email.to.when_due):
             yield f"the audience {email.to.name!r}", function, ("view",)
+    if cls.redating is not None:
+        yield "`redating`", cls.redating.record, ("facts", "was", "view")
+        yield "`redating`", cls.redating.choose, two
     yield "`vocabulary`", cls.vocabulary, two
 
 

@@ -31,6 +31,7 @@ from vipflow.workflow import (
     Obstacle,
     OnEvent,
     Opening,
+    Redating,
     Send,
     Text,
     When,
@@ -44,6 +45,8 @@ DEEPEST_CHAIN = 4
 # They shadow a machine's own attributes or the words python-statemachine hands to callbacks.
 RESERVED = frozenset(
     [
+        "amend",
+        "redating",
         "send",
         "trade",
         "name",
@@ -174,6 +177,7 @@ class Machine:
     opening_states: Mapping[str, tuple[str, ...]]
     changes: Mapping[str, Change]
     pins: frozenset[str]
+    redating: Redating | None
     timers: Mapping[str, tuple[tuple[str, When, bool], ...]]
     emails: tuple[Email, ...]
     mails_on_arrival: Mapping[str, tuple[Email, ...]]
@@ -380,6 +384,7 @@ class _Compiler:
             opening_states=opening_states,
             changes=changes,
             pins=pins,
+            redating=cls.redating,
             timers=timers,
             emails=tuple(cls.emails),
             mails_on_arrival=arrival,

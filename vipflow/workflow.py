@@ -29,6 +29,8 @@ REPORT: Kind = "report"
 """Somebody tells that it happened outside: it is always recorded."""
 INTERNAL: Kind = "internal"
 """Only timers and follow-ups send it."""
+AMEND = "amend"
+"""What history calls the amending of a running case; no workflow may call an event so."""
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -207,6 +209,19 @@ class Change:
     refers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Redating:
+    """What other numbers make of a running case: asked when somebody amends the policy that it has pinned.
+
+    `record(facts, was, view)` gives its facts by the numbers of `view.policy`, where `was` are those until now; a date
+    that somebody else set stands. `choose(facts, view)` names the state that these lead back to (a deadline that lies
+    ahead again), or None: it stays. Where a deadline is over now, the timer that waited for it moves the case.
+    """
+
+    record: Callable[[Any, Any, Any], Any]
+    choose: Callable[[Any, Any], State | None] | None = None
+
+
 # --- mails --------------------------------------------------------------------------------------------------------
 
 
@@ -303,6 +318,8 @@ class Workflow(StateMachine, metaclass=_WorkflowMeta):
     """What people call each state."""
     pins: ClassVar[Sequence[Any]] = ()
     """Events at which the case takes the policy then in force (a membership: each term)."""
+    redating: ClassVar[Redating | None] = None
+    """How its facts follow when the policy of a running case is amended; left out, they stand."""
     names: ClassVar[Sequence[Name]] = ()
     openings: ClassVar[Sequence[Opening]] = ()
     changes: ClassVar[Sequence[Change]] = ()

@@ -14,16 +14,20 @@ from vipflow import (
     NoData,
     Opening,
     Reason,
+    Redating,
     State,
     Text,
     Timer,
     View,
     Workflow,
     after,
+    midnight,
     on,
     policy,
 )
+from vipflow.policy import Policy
 from vipflow.vip.audiences import account_manager, contact
+from vipflow.vip.between import state_of
 from vipflow.vip.buying import SEGMENTS
 from vipflow.vip.calendar import ONE_DAY, invitation_expires_from
 from vipflow.vip.customers import OFFER_TYPES, ever, reseller_of
@@ -79,6 +83,21 @@ def sent_again(facts: Invitation, _data: NoData, view: View) -> Invitation:
     )
 
 
+def redated(facts: Invitation, was: Policy, view: View) -> Invitation:
+    """Its end by other numbers."""
+    zone = view.tenant.zone
+    sent_at = midnight(facts.sent_on, zone)
+    if facts.expires_from != invitation_expires_from(sent_at, was, zone):
+        return facts
+    return replace(facts, expires_from=invitation_expires_from(sent_at, view.policy, zone))
+
+
+def open_again(facts: Invitation, view: View) -> State | None:
+    """Where its end lies ahead again, or there is none any more."""
+    over = facts.expires_from is not None and facts.expires_from <= view.today
+    return InvitationWorkflow.sent if state_of(view) == "expired" and not over else None
+
+
 def accepted_today(facts: Invitation, _data: NoData, view: View) -> Invitation:
     return replace(facts, accepted_on=view.today)
 
@@ -121,6 +140,7 @@ class InvitationWorkflow(Workflow):
     accepted = State(final=True)
     withdrawn = State(final=True)
     settled = [accepted, withdrawn]
+    redating = Redating(redated, choose=open_again)
     labels = {
         "sent": Text("envoyée", "sent"),
         "expired": Text("expirée", "expired"),

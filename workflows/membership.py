@@ -16,6 +16,7 @@ from vipflow import (
     NoData,
     Opening,
     Reason,
+    Redating,
     State,
     Text,
     Timer,
@@ -303,6 +304,21 @@ def in_the_next_term(facts: Membership, _data: NoData, view: View) -> Membership
     return _next_term(facts, view)
 
 
+def redated(facts: Membership, _was: Policy, view: View) -> Membership:
+    """The days around its renewal by other numbers. The anniversary date stands: it is Adobe's."""
+    if state_of(view) == "expired":
+        return facts
+    return _with_anniversary(facts, facts.anniversary, facts.anchor_day, view.policy)
+
+
+def back_by_its_days(facts: Membership, view: View) -> State | None:
+    """Where the days before its renewal lie ahead again. What is over, or renewed, stays so."""
+    here, state = MembershipWorkflow, state_of(view)
+    if state == "ready" and not _passed(facts.window_opens, view):
+        return here.upcoming if _passed(facts.comes_up, view) else here.active
+    return here.active if state == "upcoming" and not _passed(facts.comes_up, view) else None
+
+
 def _ended(facts: Membership) -> Membership:
     lapsed = facts.licences
     return replace(facts, licences=(), renewed=(), taken_for_renewed=(), lapsed=lapsed, lapsed_on=facts.window_closes)
@@ -550,6 +566,7 @@ class MembershipWorkflow(Workflow):
         "partly_renewed": Text("en partie renouvelée", "partly renewed"),
         "expired": Text("expirée", "expired"),
     }
+    redating = Redating(redated, choose=back_by_its_days)
 
     # How a term begins.
     notice_authorization = awaiting_first_order.to(awaiting_first_order)

@@ -16,6 +16,7 @@ from vipflow import (
     NoData,
     Opening,
     Reason,
+    Redating,
     Send,
     State,
     Text,
@@ -30,6 +31,7 @@ from vipflow import (
     on,
     policy,
 )
+from vipflow.policy import Policy
 from vipflow.vip.audiences import account_manager, contact
 from vipflow.vip.between import (
     FirstAuthorization,
@@ -325,6 +327,29 @@ def extended_by_adobe(facts: Authorization, data: Extension, view: View) -> Auth
     return replace(_with_dates(facts, dates), deactivated_on=None)
 
 
+def redated(facts: Authorization, was: Policy, view: View) -> Authorization:
+    """Its days by other numbers. A day that Adobe granted stands."""
+    zone = view.tenant.zone
+    old, new = (authorization_dates(facts.created_at, numbers, zone) for numbers in (was, view.policy))
+    hung_on = authorization_dates_due_on(facts.due_on, was, zone).suspended_from
+    if (facts.due_on, facts.expires_at) == (old.due_on, old.expires_at):
+        facts = replace(facts, due_on=new.due_on, expires_at=new.expires_at)
+    if facts.suspended_from != hung_on:
+        return facts
+    return replace(facts, suspended_from=authorization_dates_due_on(facts.due_on, view.policy, zone).suspended_from)
+
+
+def back_by_its_days(facts: Authorization, view: View) -> State | None:
+    """Where a day that was over lies ahead again. What Adobe deactivated it gives back itself."""
+    here = PurchaseAuthorization
+    over = {"late": due_day_over, "suspended": deactivation_day_reached}.get(state_of(view))
+    if over is None or over(facts, None, view) is not None or facts.deactivated_on is not None:
+        return None
+    if facts.order is not None:
+        return here.ordered
+    return here.late if due_day_over(facts, None, view) is not None else here.pending
+
+
 def paid_by_customer(facts: Authorization, _data: NoData, view: View) -> Authorization:
     return replace(facts, customer_paid_on=view.today)
 
@@ -493,6 +518,7 @@ class PurchaseAuthorization(Workflow):
         "cancelled": Text("annulée", "cancelled"),
         "returned": Text("retournée", "returned"),
     }
+    redating = Redating(redated, choose=back_by_its_days)
     names = [Name("po_number", "po_number")]
 
     # The road it should take: ordered, and paid when Adobe accepts the order.

@@ -380,6 +380,14 @@ class Engine:
         if self.database.dialect == "postgresql":  # SQLite's daemons look for themselves
             batch.rang = self._bell.ring(batch.connection, soonest(batch), batch.now)
 
+    def keep(self, batch: Batch) -> None:
+        """Writes what a batch decided that no event asked for. Within its transaction; `kept` once that is over."""
+        self._write(batch, [])
+
+    def kept(self, batch: Batch) -> None:
+        """What `keep` wrote is on disk."""
+        self._committed(batch)
+
     def _committed(self, batch: Batch) -> None:
         """What may be remembered of a batch once it is on disk."""
         if batch.rang:

@@ -12,6 +12,7 @@ import msgspec
 
 from vipflow.facts import decode_facts
 from vipflow.machine import Machine, Workflows
+from vipflow.workflow import AMEND
 
 Note = Callable[[str, str, str], None]
 """Takes (invariant, record, problem)."""
@@ -71,12 +72,20 @@ class _Timers(msgspec.Struct):
 
 class _Note(msgspec.Struct):
     given: str | None = None
+    data: msgspec.Raw = msgspec.Raw()
+
+
+class _Renamed(msgspec.Struct):
+    """Of an amending: the state before and after, where it is only called otherwise."""
+
+    renamed: tuple[str, str] | None = None
 
 
 _timers = msgspec.json.Decoder(_Timers).decode
 _keys = msgspec.json.Decoder(list[str]).decode
 _facts = msgspec.json.Decoder(dict[str, Any]).decode
 _note = msgspec.json.Decoder(_Note).decode
+_renamed = msgspec.json.Decoder(_Renamed).decode
 
 _BY_TIMER = re.compile(
     r"timer:(?P<case>[^/]+)/(?P<name>.+)/(?P<due>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)(?:#\d+)?(?P<after>/.+)?",
@@ -91,10 +100,16 @@ def fold(rows: Sequence[Any], workflows: Workflows, note: Note) -> Story:
     story = Story()
     for row in rows:
         try:
+            noted = _note(row.note) if row.note else _Note()
+            renamed = _renamed(noted.data).renamed if row.event == AMEND and bytes(noted.data) else None
             told = _Row(
-                row, _facts(row.facts_before), _facts(row.facts_after), _timers(row.timers), _keys(row.messages)
+                row,
+                _facts(row.facts_before),
+                _facts(row.facts_after),
+                _timers(row.timers),
+                _keys(row.messages),
+                renamed is not None and renamed[1] == row.to_state,
             )
-            given = _note(row.note).given if row.note else None
         except (msgspec.MsgspecError, TypeError) as wrong:
             note("I2", f"history {row.sequence}", f"it cannot be read: {wrong}")
             continue
@@ -111,7 +126,7 @@ def fold(rows: Sequence[Any], workflows: Workflows, note: Note) -> Story:
                 )
             story.messages[key] = row
         if machine is not None:
-            for name, how in _names_given(machine, story.cases[row.case_ref], told, given):
+            for name, how in _names_given(machine, story.cases[row.case_ref], told, noted.given):
                 _merge(story.names, (*name, row.case_ref), how)
         story.last = row
     return story
@@ -128,6 +143,8 @@ class _Row(NamedTuple):
     after: dict[str, Any]
     timers: _Timers
     messages: list[str]
+    renamed: bool
+    """Its state is only called otherwise: the case is in it since it was in the other."""
 
 
 # --- names ---------------------------------------------------------------------------------------------------------
@@ -188,7 +205,7 @@ def _fold_case(story: Story, told: _Row, machine: Machine | None, note: Note) ->
         )
     if row.workflow != case.workflow:
         note("I2", record, f"it says that {row.case_ref} is a {row.workflow}, and it is a {case.workflow}")
-    if row.to_state != row.from_state:
+    if row.to_state != row.from_state and not told.renamed:
         case.since = row.effective_at
     case.state = row.to_state
     case.policy = row.policy
