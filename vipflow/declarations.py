@@ -136,17 +136,19 @@ def _entry(each: Any) -> Iterator[str]:
         case Email():
             yield from _email(each)
         case Opening() | Change():
-            event = each.event if isinstance(each.event, str) else "…"
+            named: Any = each.event
+            event = named if isinstance(named, str) else "…"
             kinds = get_args(Kind)
             if each.kind not in kinds:
                 near = did_you_mean(str(each.kind), kinds)
                 yield f"event {event!r} has the kind {each.kind!r}{near}; write REQUEST, REPORT or INTERNAL"
-            if not (isinstance(each.data, type) and issubclass(each.data, msgspec.Struct)):
-                yield f"event {event!r} has the data {_shown(each.data)}; name a class made from msgspec.Struct"
+            data: Any = each.data
+            if not (isinstance(data, type) and issubclass(data, msgspec.Struct)):
+                yield f"event {event!r} has the data {_shown(data)}; name a class made from msgspec.Struct"
             if not isinstance(each.then, (list, tuple)) or any(not isinstance(send, Send) for send in each.then):
                 yield f"event {event!r}: `then` is a list of follow-ups; write then=[Send('loan.renew', to=…)]"
-            if isinstance(each, Opening) and not isinstance(each.event, str):
-                yield f"an opening is named {_shown(each.event)}; write its name in quotes"
+            if isinstance(each, Opening) and not isinstance(named, str):
+                yield f"an opening is named {_shown(named)}; write its name in quotes"
             if isinstance(each, Opening) and not isinstance(each.state, (State, list, tuple)):
                 yield f"opening {event!r} begins in {_shown(each.state)}; name a state"
             if isinstance(each, Opening) and not isinstance(each.unless, (list, tuple)):
@@ -213,15 +215,17 @@ def _functions(cls: type[Workflow]) -> Iterator[tuple[str, Any, tuple[str, ...]]
         if not isinstance(change.record, TransitionList):
             yield where, change.record, three
         yield where, change.otherwise, three
-    for declared in (*cls.openings, *cls.changes):
-        for send in declared.then:
-            for function in (send.to, send.data, send.if_):
+    for then in [*(each.then for each in cls.openings), *(each.then for each in cls.changes)]:
+        for send in then:
+            of_send: tuple[Any, ...] = (send.to, send.data, send.if_)
+            for function in of_send:
                 yield f"the follow-up {send.event!r}", function, three
     for timer in cls.timers:
         yield f"the plan {timer.when.plan_name!r} of a timer", timer.when.plan, ("facts", "policy")
     for email in cls.emails:
         yield f"mail {email.template!r}", email.while_, two
-        for function in (email.to.person, email.to.not_before, email.to.when_due):
+        of_audience: tuple[Any, ...] = (email.to.person, email.to.not_before, email.to.when_due)
+        for function in of_audience:
             yield f"the audience {email.to.name!r}", function, ("view",)
     if cls.redating is not None:
         yield "`redating`", cls.redating.record, ("facts", "was", "view")

@@ -39,6 +39,7 @@ from vipflow.workflow import (
 )
 from vipflow.workflow import State as WorkflowState
 
+APPLY = "`vipflow workflow apply` shows what its cases would become"
 DEEPEST_CHAIN = 4
 """Follow-ups of follow-ups: more is a design that nobody can follow."""
 
@@ -198,8 +199,14 @@ class Machine:
         key = (state, policy.id)
         found = self._bound.get(key)
         if found is None:
+            if state not in self.timers:
+                raise WorkflowError(self.name, f"its file declares no state {state!r}; {APPLY}")
             found = self._bound[key] = tuple(_bind(t, policy) for t in self.timers[state] if _has_numbers(t[1], policy))
         return found
+
+    def label_of(self, state: str) -> Text:
+        """What people call a state; of one that the file does not declare any more, its name."""
+        return self.labels.get(state) or Text(state, state)
 
     def kind_of(self, event: str) -> str:
         opening = self.openings.get(event)
@@ -225,7 +232,12 @@ class Workflows:
     subject_workflow: str
 
     def __getitem__(self, name: str) -> Machine:
-        return self.machines[name]
+        """The workflow of that name. Raises WorkflowError for one that stored rows speak of and no file declares."""
+        found = self.machines.get(name)
+        if found is None:
+            near = did_you_mean(name, self.machines)
+            raise WorkflowError(name, f"no file declares it{near}; if cases of it are stored, bring its file back")
+        return found
 
     def __iter__(self) -> Iterator[Machine]:
         return iter(self.machines.values())

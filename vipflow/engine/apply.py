@@ -77,6 +77,8 @@ class Engine:
         self._bell = Bell()
         self.heard: Callable[[Batch], None] = lambda _: None
         """Told of each batch of events or timers once it is on disk: for whoever counts."""
+        self.unfit: VipflowError | None = None
+        """Why nothing may be decided: stored cases do not find themselves in the workflow files (`engine.fit`)."""
         self._policies: dict[str, Policy] = {}
         self._stored: set[str] = set()
 
@@ -88,6 +90,7 @@ class Engine:
         A verdict returned is on disk. An event that makes the database refuse the batch is found by halving and
         quarantined; the others stand. Raises Busy or DatabaseUnusable where nothing was written.
         """
+        self._check_fit()
         if not envelopes:
             return []
         return self._post(tenant, list(envelopes))
@@ -147,6 +150,7 @@ class Engine:
         One transaction for a tenant's subjects; where one of them makes it fail it is found by halving, and its timers
         are tried again later, so that no subject stops the others.
         """
+        self._check_fit()
         with self.database.read() as connection:
             due = store.due_subjects(connection, self.read_now(connection), most)
             crashed = all_crashes(connection) if self.in_hand is not None else {}
@@ -290,6 +294,7 @@ class Engine:
 
     def _retry(self, tenant: int, rows: list[Any], *, let_through: str | None = None) -> int:
         """How many of the events wait no more for what they waited for."""
+        self._check_fit()
         try:
             with self.database.write() as connection:
                 batch = self.batch(connection, tenant, self.now(connection))
@@ -372,7 +377,12 @@ class Engine:
 
     # --- writing --------------------------------------------------------------------------------------------------
 
+    def _check_fit(self) -> None:
+        if self.unfit is not None:
+            raise self.unfit
+
     def _write(self, batch: Batch, answered: list[Answered]) -> None:
+        self._check_fit()
         pinned = {w.seen[ref].policy for w in batch.works.values() if w.steps for ref in w.seen}
         batch.settle_names()
         new = {id_: batch.policies[id_].to_json() for id_ in pinned - self._stored}

@@ -10,6 +10,7 @@ from vipflow.clock import Clock
 from vipflow.config import Settings
 from vipflow.delivery.render import Templates
 from vipflow.engine import Engine
+from vipflow.engine.fit import misfit
 from vipflow.engine.plain import PlainTrade
 from vipflow.errors import WorkflowError
 from vipflow.machine import Workflows
@@ -71,12 +72,19 @@ def trade_of(workflows: Workflows, book: PolicyBook, catalogue: Catalogue) -> Tr
 def open_installation(
     settings: Settings, *, clock: Clock | None = None, schema: Literal["current", "any"] = "current"
 ) -> Installation:
-    """Loads the files and opens the database. Where its tables are not ours, SchemaError says what to do."""
+    """Loads the files and opens the database. Where its tables are not ours, SchemaError says what to do.
+
+    Where stored cases do not find themselves in the files, everything can be looked at, and nothing decided: the
+    engine raises `Misfit`.
+    """
     files = load_files(settings)
     database = open_existing(settings)
-    if schema == "current":
-        require_current(database)
-    return with_database(files, database, clock)
+    if schema == "any":
+        return with_database(files, database, clock)
+    require_current(database)
+    opened = with_database(files, database, clock)
+    opened.engine.unfit = misfit(database, files.workflows, files.trade)
+    return opened
 
 
 def with_database(files: Files, database: Database, clock: Clock | None = None) -> Installation:
