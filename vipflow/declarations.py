@@ -15,6 +15,7 @@ import msgspec
 from statemachine.transition_list import TransitionList
 
 from vipflow.errors import Problem, did_you_mean
+from vipflow.facts import FactsError, decode_facts
 from vipflow.policy import Number
 from vipflow.sources import Places, place_of
 from vipflow.workflow import (
@@ -97,13 +98,7 @@ def _facts(cls: type[Workflow], places: Places) -> Iterator[Problem]:
     if not (isinstance(facts, type) and issubclass(facts, Facts)):
         yield Problem(f"`facts` is {_shown(facts)}; name a class that inherits from vipflow.Facts", *places.of("facts"))
         return
-    name, (file, line) = facts.__name__, Places(facts).of()
-    if not facts.__struct_config__.frozen:
-        yield Problem(
-            f"{name} can be changed in place; write `class {name}(Facts, frozen=True)`: a change is a new value",
-            file,
-            line,
-        )
+    name = facts.__name__
     version, upgrades = facts.facts_version, len(facts.upgrades)
     if version < 1 or upgrades != version - 1:
         needs = f"{version - 1} upgrade{'s' if version != 2 else ''}" if version >= 1 else "to be 1 or more"
@@ -281,6 +276,25 @@ def _shown(value: Any) -> str:
 
 def _article(word: str) -> str:
     return "an" if word[:1].lower() in "aeiou" else "a"
+
+
+def golden_rows_that_do_not_load(cls: type[Workflow]) -> Iterator[Problem]:
+    """Past versions of the facts of which there is no row to try, or whose row the class cannot read any more."""
+    facts = cls.facts
+    places = Places(facts)
+    for version in range(1, facts.facts_version):
+        if version > len(facts.golden):
+            yield Problem(
+                f"{facts.__name__} has facts_version = {facts.facts_version} and no golden row of version {version}; "
+                "write one down as it was stored: golden = ('{…}', …)",
+                *places.of("golden" if facts.golden else "facts_version"),
+            )
+            continue
+        try:
+            decode_facts(facts, facts.golden[version - 1], version)
+        except FactsError as wrong:
+            says = f"the golden row of version {version} of {facts.__name__} cannot be read: {wrong.problem}"
+            yield Problem(says, *places.of("golden", version - 1))
 
 
 def unknown_labels(cls: type[Workflow], states: Iterable[str]) -> Iterator[Problem]:

@@ -22,13 +22,13 @@ def add_to(app: typer.Typer) -> None:
 def check(session: Session) -> None:
     """Checks settings, workflows, policies and templates, and tells all problems.
 
-    The catalogue too. Every workflow is compiled, every template rendered in every language with sample facts. Ends
-    with 1 where there is a problem.
+    The catalogue too. Every workflow is compiled, every template rendered in every language with sample facts; where
+    there is a database, its cases must find themselves in the files. Ends with 1 where there is a problem.
     """
     from vipflow.cli.output import FAULT, facts_table
     from vipflow.operations.checking import check_all
 
-    report = check_all(session.config)
+    report = check_all(session.config, stored=True)
     out = session.out
     if out.json:
         found = {area: [_as_json(problem) for problem in problems] for area, problems in report.problems.items()}

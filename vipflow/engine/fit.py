@@ -156,7 +156,7 @@ def _of_state(workflows: Workflows, row: stored.StoredState) -> Iterable[Strande
         yield _undeclared(machine, row.state, row.count)
     if row.facts_version > machine.facts.facts_version:
         says = (
-            f"{_cases(row.count)} of {machine.name} have facts of version {row.facts_version}, its file knows "
+            f"{_cases(row.count)} of {machine.name} {_have(row.count)} facts of version {row.facts_version}, its file knows "
             f"version {machine.facts.facts_version}: a newer file wrote them; bring that one back"
         )
         yield Stranded("facts", machine.name, str(row.facts_version), row.count, says)
@@ -165,7 +165,7 @@ def _of_state(workflows: Workflows, row: stored.StoredState) -> Iterable[Strande
 def _gone(workflows: Workflows, name: str, count: int) -> Stranded:
     near = did_you_mean(name, [machine.name for machine in workflows])
     says = (
-        f"{_cases(count)} run the workflow {name}, which no file declares{near}: bring its file back, or give the "
+        f"{_cases(count)} {'runs' if count == 1 else 'run'} the workflow {name}, which no file declares{near}: bring its file back, or give the "
         f"renamed class name_in_events = {name!r}; a workflow goes only when no case of it is stored"
     )
     return Stranded("workflow", name, name, count, says)

@@ -10,13 +10,16 @@ import msgspec
 
 from vipflow.config import ConfigError, Settings, load_settings
 from vipflow.delivery.render import Templates
+from vipflow.engine.fit import all_stranded
 from vipflow.errors import BadInput, PolicyError, Problem, VipflowError, WorkflowError, did_you_mean
 from vipflow.machine import Workflows
+from vipflow.operations.databases import open_existing, sqlite_file
 from vipflow.operations.installation import Files, trade_of
 from vipflow.operations.templates import template_problems
 from vipflow.operations.workflow_files import load_workflow_files, workflow_problems
 from vipflow.policy import Number, PolicyBook
 from vipflow.sources import Places
+from vipflow.store.schema import require_current
 from vipflow.vip.catalogue import Catalogue, load_catalogue
 from vipflow.vip.numbers import load_policies
 
@@ -32,8 +35,10 @@ class CheckReport(msgspec.Struct, frozen=True):
     problems: Mapping[str, Sequence[str]]
 
 
-def check_all(config: Path | None) -> CheckReport:
-    """Checks as much as can be: what hangs on something broken is left out, nothing else."""
+def check_all(config: Path | None, *, stored: bool = False) -> CheckReport:
+    """Checks as much as can be: what hangs on something broken is left out, nothing else. `stored`: where there is a
+    database, also whether its cases find themselves in the workflow files; that reads all of them.
+    """
     checked: dict[str, str] = {}
     problems: dict[str, Sequence[str]] = {}
     try:
@@ -56,7 +61,32 @@ def check_all(config: Path | None) -> CheckReport:
         checked["e-mail templates"] = f"{len(templates.names)} in {' and '.join(templates.languages)}"
         if faults:
             problems["e-mail templates"] = faults
+        if stored and settings.file is not None:
+            _stored(settings, files, checked, problems)
     return CheckReport(not problems, checked, problems)
+
+
+def _stored(settings: Settings, files: Files, checked: dict[str, str], problems: dict[str, Sequence[str]]) -> None:
+    """How stored cases stand to the files; without a database nothing is said."""
+    place = sqlite_file(settings)
+    if place is not None and not place.exists():
+        return
+    try:
+        database = open_existing(settings, role="reader")
+        try:
+            require_current(database)
+            with database.read() as connection:
+                stranded = all_stranded(connection, files.workflows, files.trade)
+        finally:
+            database.dispose()
+    except VipflowError as wrong:
+        checked["stored cases"] = f"not looked at: {wrong}"
+        return
+    checked["stored cases"] = "all find themselves in the workflow files"
+    if stranded:
+        checked["stored cases"] = "some do not find themselves in the workflow files"
+        mends = "; `vipflow workflow apply` shows what they would become"
+        problems["stored cases"] = [each.says + (mends if each.what in ("state", "timer") else "") for each in stranded]
 
 
 def _folders_of_templates(settings: Settings) -> Iterator[str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from statemachine.exceptions import InvalidDefinition
 
+from vipflow.declarations import golden_rows_that_do_not_load
 from vipflow.errors import BadInput, Problem, VipflowError, WorkflowError, did_you_mean
 from vipflow.machine import Workflows, compile_workflow, compile_workflows
 from vipflow.workflow import Workflow
@@ -41,6 +42,10 @@ def workflow_problems(folder: Path) -> list[VipflowError]:
             compile_workflow(cls)
         except VipflowError as wrong:
             problems.append(wrong)
+            continue
+        golden = list(golden_rows_that_do_not_load(cls))
+        if golden:
+            problems.append(WorkflowError(cls.name_in_events, *golden))
     if not problems:
         try:
             compile_workflows(classes)
