@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -86,8 +87,9 @@ def misfit(database: Database, workflows: Workflows, trade: Any) -> Misfit | Non
         then = _remembered(connection)
         if then == now:
             return None
-        if then is None or _has_lost_something(then, now):
-            stranded = all_stranded(connection, workflows, trade)
+        where = _lost(then, now) if then is not None else EVERYWHERE
+        if where != NOWHERE:
+            stranded = _stranded(connection, workflows, trade, where)
             if stranded:
                 return Misfit(stranded)
     with contextlib.suppress(VipflowError), database.write() as connection:  # whoever may only read, looks again
@@ -116,14 +118,35 @@ def states_added(connection: Connection, machine: Machine) -> frozenset[str]:
     return frozenset(machine.states).difference(before.states) if before is not None else frozenset()
 
 
-def _has_lost_something(then: Mapping[str, Declared], now: Mapping[str, Declared]) -> bool:
+@dataclass(frozen=True)
+class Where:
+    """Where to look for what is stranded: whether among states, and in which workflows for timers and for facts (None:
+    in all).
+    """
+
+    states: bool
+    timers: frozenset[str] | None
+    facts: frozenset[str] | None
+
+
+EVERYWHERE = Where(True, None, None)
+NOWHERE = Where(False, frozenset(), frozenset())
+
+
+def _lost(then: Mapping[str, Declared], now: Mapping[str, Declared]) -> Where:
+    """Where something may be stranded, since the files declare less than they did."""
+    states, timers, facts = False, set(), set()
     for workflow, before in then.items():
         after = now.get(workflow)
-        if after is None or not {*before.states} <= {*after.states} or not {*before.timers} <= {*after.timers}:
-            return True
-        if after.facts < before.facts or after.shape != before.shape:
-            return True
-    return False
+        if after is None:
+            states = True
+            continue
+        states = states or not {*before.states} <= {*after.states} or after.facts < before.facts
+        if any(rule.partition(":")[0] in after.states for rule in {*before.timers} - {*after.timers}):
+            timers.add(workflow)
+        if after.shape != before.shape or after.facts != before.facts:
+            facts.add(workflow)
+    return Where(states, frozenset(timers), frozenset(facts))
 
 
 # --- looking -------------------------------------------------------------------------------------------------------
@@ -131,16 +154,23 @@ def _has_lost_something(then: Mapping[str, Declared], now: Mapping[str, Declared
 
 def all_stranded(connection: Connection, workflows: Workflows, trade: Any) -> list[Stranded]:
     """Everything stored that the files do not declare: reads all cases and timers once."""
-    states = stored.stored_states(connection)
+    return _stranded(connection, workflows, trade, EVERYWHERE)
+
+
+def _stranded(connection: Connection, workflows: Workflows, trade: Any, where: Where) -> list[Stranded]:
     found: dict[tuple[str, str, str, str], Stranded] = {}
-    for row in states:
+    for row in stored.stored_states(connection) if where.states else ():
         for each in _of_state(workflows, row):
             key = (each.what, each.workflow, each.name, each.state)
             before = found.get(key)
             found[key] = _together(before, each, workflows) if before is not None else each
     known = [machine.name for machine in workflows]
-    found |= {(e.what, e.workflow, e.name, e.state): e for e in _of_timers(connection, workflows, trade, known)}
+    timed = [name for name in known if where.timers is None or name in where.timers]
+    if timed:
+        found |= {(e.what, e.workflow, e.name, e.state): e for e in _of_timers(connection, workflows, trade, timed)}
     for machine in workflows:
+        if where.facts is not None and machine.name not in where.facts:
+            continue
         unread = unreadable_facts(connection, machine)
         if unread is not None and not any(e.what == "facts" and e.workflow == machine.name for e in found.values()):
             found["facts", machine.name, "", ""] = unread
@@ -156,16 +186,17 @@ def _of_state(workflows: Workflows, row: stored.StoredState) -> Iterable[Strande
         yield _undeclared(machine, row.state, row.count)
     if row.facts_version > machine.facts.facts_version:
         says = (
-            f"{_cases(row.count)} of {machine.name} {_have(row.count)} facts of version {row.facts_version}, its file knows "
-            f"version {machine.facts.facts_version}: a newer file wrote them; bring that one back"
+            f"{_cases(row.count)} of {machine.name} {_have(row.count)} facts of version {row.facts_version}, "
+            f"its file knows version {machine.facts.facts_version}: a newer file wrote them; bring that one back"
         )
         yield Stranded("facts", machine.name, str(row.facts_version), row.count, says)
 
 
 def _gone(workflows: Workflows, name: str, count: int) -> Stranded:
     near = did_you_mean(name, [machine.name for machine in workflows])
+    runs = "runs" if count == 1 else "run"
     says = (
-        f"{_cases(count)} {'runs' if count == 1 else 'run'} the workflow {name}, which no file declares{near}: bring its file back, or give the "
+        f"{_cases(count)} {runs} the workflow {name}, which no file declares{near}: bring its file back, or give the "
         f"renamed class name_in_events = {name!r}; a workflow goes only when no case of it is stored"
     )
     return Stranded("workflow", name, name, count, says)
