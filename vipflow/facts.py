@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from vipflow.errors import VipflowError
+from vipflow.plainly import plainly
 from vipflow.workflow import Facts
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -39,7 +40,7 @@ def decode_facts(kind: type[Facts], text: str, version: int) -> Any:
             return _decoder(kind).decode(text)
         return msgspec.convert(_upgraded(kind, text, version), kind)
     except msgspec.MsgspecError as wrong:
-        raise FactsError(kind.__name__, f"of version {version}, {_plainly(str(wrong))}") from wrong
+        raise FactsError(kind.__name__, f"of version {version}, {_told(str(wrong))}") from wrong
 
 
 def _upgraded(kind: type[Facts], text: str, version: int) -> Any:
@@ -58,13 +59,9 @@ def _upgraded(kind: type[Facts], text: str, version: int) -> Any:
     return plain
 
 
-def _plainly(wrong: str) -> str:
-    """What msgspec says of a row, in words: `Object missing required field `x``."""
+def _told(wrong: str) -> str:
     missing = re.match(r"Object missing required field `(\w+)`", wrong)
-    if missing:
-        return f"they lack {missing[1]!r}, which is required now"
-    found = re.match(r"Expected `(.+?)`, got `(.+?)` - at `\$\.?(.*)`", wrong)
-    return f"{found[3]!r} is {found[2]} and must be {found[1]}" if found else wrong
+    return f"they lack {missing[1]!r}, which is required now" if missing else plainly(wrong)
 
 
 def changed_facts(before: Facts | None, after: Facts) -> tuple[str, str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 Place = tuple[str | None, int | None]
@@ -56,6 +58,25 @@ def line_of(file: str, line: int) -> str:
     """That line, without the blanks around it; empty where there is none."""
     linecache.checkcache(file)
     return linecache.getline(file, line).strip()
+
+
+def toml_line(file: Path, key: str, after: Sequence[str] = ()) -> int | None:
+    """The line of a TOML file on which `key` is given a value, behind the lines that begin with each of `after`; the
+    last of these where it is given none.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    begins = [*(re.escape(each) for each in after), rf"\"?{re.escape(key)}\"?\s*="]
+    last = None
+    for number, line in enumerate(lines, 1):
+        if re.match(begins[0], line.strip()):
+            begins.pop(0)
+            last = number
+            if not begins:
+                break
+    return last
 
 
 def _class(file: str, name: str) -> ast.ClassDef | None:

@@ -75,7 +75,7 @@ def test_every_problem_of_every_kind_is_reported_at_once(cli: Cli, tmp_path: Pat
     assert "policies:" in found.err
     assert "mine.toml" in found.err
     assert "catalogue:" in found.err
-    assert "products.toml: product 1 (x)" in found.err
+    assert "products.toml line 1: product 1 (x)" in found.err
     (tmp_path / "config.toml").write_text('[folders]\nemail_templates = "t"\n')
     found = cli("check")
     assert found.code == 1

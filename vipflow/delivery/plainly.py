@@ -70,8 +70,8 @@ _SAID: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
 def plainly(message: str) -> str:
     """The sentence for the author; what is not Jinja's own stays as it is.
 
-    >>> plainly("Encountered unknown tag 'fi'.")
-    'there is no tag {% fi %} (did you mean if?); there are if, for, with, include'
+    >>> plainly("Encountered unknown tag 'form'.")
+    'there is no tag {% form %} (did you mean for?); there are if, for, with, include'
     """
     for pattern, said in _SAID:
         found = re.search(pattern, message, re.DOTALL)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from vipflow.config import ConfigError, Settings, load_settings
 from vipflow.delivery.render import Templates
 from vipflow.engine.fit import all_stranded
-from vipflow.errors import BadInput, PolicyError, Problem, VipflowError, WorkflowError, did_you_mean
+from vipflow.errors import PolicyError, Problem, VipflowError, WorkflowError, did_you_mean
 from vipflow.machine import Workflows
 from vipflow.operations.databases import open_existing, sqlite_file
 from vipflow.operations.installation import Files, trade_of
@@ -20,7 +19,7 @@ from vipflow.operations.workflow_files import load_workflow_files, workflow_prob
 from vipflow.policy import Number, PolicyBook
 from vipflow.sources import Places
 from vipflow.store.schema import require_current
-from vipflow.vip.catalogue import Catalogue, load_catalogue
+from vipflow.vip.catalogue import Catalogue, CatalogueError, load_catalogue
 from vipflow.vip.numbers import load_policies
 
 
@@ -121,7 +120,7 @@ def _policies(settings: Settings, checked: dict[str, str], problems: dict[str, S
         book = load_policies(*settings.folders.policies)
     except PolicyError as wrong:
         problems["policies"] = [
-            problem if problem.startswith(wrong.name) or ", " in wrong.name else f"{wrong.name}: {problem}"
+            problem if isinstance(problem, Problem) or ", " in wrong.name else f"{wrong.name}: {problem}"
             for problem in wrong.problems
         ]
         return None
@@ -135,8 +134,8 @@ def _policies(settings: Settings, checked: dict[str, str], problems: dict[str, S
 def _catalogue(settings: Settings, checked: dict[str, str], problems: dict[str, Sequence[str]]) -> Catalogue | None:
     try:
         catalogue = load_catalogue(*settings.folders.catalogues)
-    except BadInput as wrong:
-        problems["catalogue"] = _lines(wrong.problem)
+    except CatalogueError as wrong:
+        problems["catalogue"] = wrong.problems
         return None
     checked["catalogue"] = f"{len(catalogue)} products"
     return catalogue
@@ -169,9 +168,3 @@ def numbers_unknown(workflows: Workflows, book: PolicyBook) -> list[Problem]:
                     says = f"a timer of {timer.state.id!r} counts with {number}, which no policy has{near}"
                     found.append(Problem(says, *Places(machine.cls).of("timers", at)))
     return found
-
-
-def _lines(problem: Any) -> list[str]:
-    """The single problems of a text that `listed` made."""
-    lines = [line.removeprefix("  - ") for line in str(problem).split("\n")]
-    return lines[1:] if len(lines) > 1 else lines
