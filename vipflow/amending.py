@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -19,7 +20,7 @@ from vipflow.case import Actor, Case, Decision, DueTimer, Refusal, Step, View
 from vipflow.decide import first_timers, without_settled
 from vipflow.errors import did_you_mean
 from vipflow.machine import BoundTimer, Machine, Workflows
-from vipflow.policy import Policy
+from vipflow.policy import Policy, differing
 from vipflow.workflow import AMEND, Reason, Text
 
 
@@ -52,6 +53,8 @@ class Amended(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an amendment changed, each before and after: what its history row notes beside facts and state."""
 
     policy: tuple[str, str] | None = None
+    numbers: Mapping[str, tuple[Any, Any]] = {}
+    """What of the policy."""
     renamed: tuple[str, str] | None = None
     """The state, where it is called otherwise; a state that new dates led back to stands in the row alone."""
     timers: tuple[Moved, ...] = ()
@@ -98,6 +101,7 @@ def amend(
     after = replace(after, timers=tuple(timer for timer, _ in timers))
     changed = Amended(
         (case.policy, after.policy) if after.policy != case.policy else None,
+        differing(was, now) if after.policy != case.policy else {},
         (case.state, state) if state != case.state else None,
         _moved(case, timers),
     )

@@ -142,6 +142,20 @@ class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     since: date = msgspec.field(name="from")
 
 
+def differing(before: Policy, after: Policy) -> dict[str, tuple[Any, Any]]:
+    """The numbers that two policies do not share, each as plain data in the one and in the other; None where it has
+    none. Those that a stored policy is too old for count with the value that answers for them.
+
+    >>> differing(Policy("p", date(2024, 1, 1), {"days": 5, "hours": 1}), Policy("q", date(2025, 1, 1), {"days": 7}))
+    {'days': (5, 7), 'hours': (1, None)}
+    """
+    one, other = (
+        {name: value for name, value in vars(each).items() if name not in _OWN_NAMES} for each in (before, after)
+    )
+    names = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+    return {name: (_plain(one.get(name)), _plain(other.get(name))) for name in names}
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
     """A number of the policy that a workflow names without knowing its value: every policy answers with its own."""

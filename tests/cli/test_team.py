@@ -48,7 +48,7 @@ def test_a_reseller_is_changed_and_what_changed_is_told(cli: Cli, nord: int) -> 
     changed = cli("reseller", "set", "--policy", "vip-2019", "--signature", "Nord\\nParis", *me)
     assert 'policy: "vip-2024" → "vip-2019"' in changed.out
     assert cli("reseller", "show", "nord", "--json").json["signature"] == "Nord\nParis"
-    wrong = cli("reseller", "set", "--number", "order_due_day=3", *me)
+    wrong = cli("policy", "set", "order_due_day=3", *me)
     assert wrong.code == 2
     assert "did you mean order_due_days?" in wrong.err
     assert cli("reseller", "set", "--policy", "vip-2019", "--as", "bob@nord.example").code == 3

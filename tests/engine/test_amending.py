@@ -218,7 +218,8 @@ def test_what_would_become_of_it_is_told_as_it_then_is_and_nothing_written(libra
     amendments = [Amendment(ref, new) for ref in refs]
     before = library.everything()
     with library.database.read() as connection:
-        foreseen = foresee(library.engine, connection, library.tenant, amendments, BOSS, "new house rules")
+        batch = library.engine.batch(connection, library.tenant, library.clock.now())
+        foreseen = foresee(batch, amendments, BOSS, "new house rules")
     assert library.everything() == before
     assert amended(library, *amendments) == foreseen
     assert all(answer.amended is not None for answer in foreseen)

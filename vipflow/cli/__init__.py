@@ -34,6 +34,7 @@ _PANELS = {
         "database": "db",
         "reseller": "reseller",
         "team": "team",
+        "policy": "policy",
     },
     "Your customers": {
         "customer": "customer",

@@ -26,7 +26,7 @@ def check(session: Session) -> None:
     there is a database, its cases must find themselves in the files. Ends with 1 where there is a problem.
     """
     from vipflow.cli.output import FAULT, facts_table
-    from vipflow.operations.checking import check_all
+    from vipflow.operations.checking import check_all, older_numbers
 
     report = check_all(session.config, stored=True)
     out = session.out
@@ -46,6 +46,8 @@ def check(session: Session) -> None:
         raise typer.Exit(FAULT)
     if not out.json:
         out.answer(None, "\nAll is well.")
+        for older in older_numbers(session.config):
+            out.note(f"{older.says} What would change if they followed: {older.run}")
 
 
 def _show(out: Output, problem: str) -> None:

@@ -79,12 +79,16 @@ def _told(entry: HistoryEntry, zone: ZoneInfo) -> Iterator[RenderableType]:
     from rich.text import Text
 
     from vipflow.cli.output import facts_table, json_line, moment
+    from vipflow.operations.words import amending_told
+    from vipflow.workflow import AMEND
 
     yield Text(
         f"{entry.sequence}  {moment(entry.effective_at, zone)}  {entry.case}  "
         f"{entry.label.en} ({_state(entry)}), by {_by(entry)}"
     )
     facts = {}
+    if entry.event == AMEND:
+        facts = {"": "\n".join(line.en for line in amending_told(entry.note, zone))}
     for name in dict.fromkeys([*entry.facts_after, *entry.facts_before]):
         before, after = (each.get(name) for each in (entry.facts_before, entry.facts_after))
         said = after if isinstance(after, str) else json_line(after)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from vipflow.cli.session import Session, command, group
 from vipflow.cli.team import show_changed
-from vipflow.errors import BadInput
 
 Key = Annotated[str, typer.Argument(help="The reseller's short name, e.g. north.", metavar="KEY")]
 PolicyOption = Annotated[
@@ -67,6 +66,7 @@ def add(
 ) -> None:
     """Adds a reseller."""
     from vipflow.operations import resellers
+    from vipflow.operations.policies import numbers_given
 
     chosen = {"policy": policy, "language": language, "zone": zone}
     changed = resellers.add_reseller(
@@ -74,7 +74,7 @@ def add(
         key=key,
         name=name,
         settings=_settings(sender, phone, signature, invitation_link, logo, colour),
-        overrides=_numbers(number),
+        overrides=numbers_given(number or (), "--number"),
         **{option: value for option, value in chosen.items() if value is not None},
     )
     session.out.answer(changed, f"{name} is added as {key}, with the policy {changed.after['policy']}")
@@ -141,13 +141,8 @@ def set_(
     invitation_link: Link = None,
     logo: Logo = None,
     colour: Colour = None,
-    number: Numbers = None,
-    drop_number: Annotated[
-        list[str] | None,
-        typer.Option("--drop-number", help="A number that is the policy's again. Repeat.", metavar="NAME"),
-    ] = None,
 ) -> None:
-    """Changes a reseller (see --reseller). A changed number holds for what begins from now on."""
+    """Changes a reseller (see --reseller). Numbers of its own: vipflow policy set."""
     from vipflow.operations.resellers import change_reseller
 
     changed = change_reseller(
@@ -158,8 +153,6 @@ def set_(
         language=language,
         zone=zone,
         settings=_settings(sender, phone, signature, invitation_link, logo, colour),
-        overrides=_numbers(number),
-        drop=drop_number or (),
     )
     told = [
         f"{each}: {json.dumps(changed.before[each], ensure_ascii=False)} → {json.dumps(after, ensure_ascii=False)}"
@@ -185,17 +178,3 @@ def _settings(
         "logo": logo,
         "colour": colour,
     }
-
-
-def _numbers(given: list[str] | None) -> dict[str, Any]:
-    """`order_due_days=21`, `renews_by_itself=true`, `invitation_reminder_days=[7,21]`: values as JSON writes them."""
-    found: dict[str, Any] = {}
-    for each in given or ():
-        name, equals, value = each.partition("=")
-        if not equals or not name.strip():
-            raise BadInput("--number", f"{each!r} is no number of a policy", "write NAME=VALUE, e.g. order_due_days=21")
-        try:
-            found[name.strip()] = json.loads(value)
-        except ValueError:
-            found[name.strip()] = value
-    return found

@@ -33,6 +33,7 @@ from vipflow.operations import story
 from vipflow.operations.crashes import crashes_noted
 from vipflow.operations.databases import open_existing, sqlite_file
 from vipflow.operations.installation import Installation, open_installation
+from vipflow.operations.policy_notice import cases_with_older_numbers
 from vipflow.operations.ticks import Ticked
 from vipflow.store.database import Database
 from vipflow.store.schema import require_current, schema_status
@@ -193,6 +194,8 @@ class Daemon:
             clock=found.now.isoformat(),
             clock_ahead_seconds=round(drift, 3),
         )
+        for older in await asyncio.to_thread(cases_with_older_numbers, self.installation):
+            log.info("older_numbers_pinned", reseller=older.reseller, cases=older.cases, see=older.run)
         for step in self.parts.before:
             await step(found)
         # Only now: whoever else begins meanwhile must see the silence too, and not us in it.

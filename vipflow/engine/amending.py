@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection
 
 from vipflow.amending import Amended, Amendment, amend
 from vipflow.case import Actor, Refusal, Step
@@ -71,11 +70,10 @@ def amend_cases(
     return answers
 
 
-def foresee(
-    engine: Engine, connection: Connection, tenant: int, amendments: Sequence[Amendment], actor: Actor, reason: str
-) -> list[Answer]:
-    """What `amend_cases` would answer now, with nothing locked and nothing written; some hundred cases at a time."""
-    batch = engine.batch(connection, tenant, engine.read_now(connection))
+def foresee(batch: Batch, amendments: Sequence[Amendment], actor: Actor, reason: str) -> list[Answer]:
+    """What `amend_cases` would answer now, with nothing locked and nothing written: in the working memory of a batch
+    that will never be. Some hundred cases at a time.
+    """
     return _Amending(batch, amendments, actor, reason, lock=False).run()
 
 

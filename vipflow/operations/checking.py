@@ -7,18 +7,20 @@ from pathlib import Path
 
 import msgspec
 
-from vipflow.config import ConfigError, Settings, load_settings
+from vipflow.config import ConfigError, Settings, find_config, load_settings
 from vipflow.delivery.render import Templates
 from vipflow.engine.fit import all_stranded
 from vipflow.errors import PolicyError, Problem, VipflowError, WorkflowError, did_you_mean
 from vipflow.machine import Workflows
 from vipflow.operations.databases import open_existing, sqlite_file
-from vipflow.operations.installation import Files, trade_of
+from vipflow.operations.installation import Files, load_files, trade_of
+from vipflow.operations.policy_notice import Older, older_than_files
 from vipflow.operations.templates import template_problems
 from vipflow.operations.workflow_files import load_workflow_files, workflow_problems
 from vipflow.policy import Number, PolicyBook
 from vipflow.sources import Places
 from vipflow.store.schema import require_current
+from vipflow.store.tenants import all_tenants
 from vipflow.vip.catalogue import Catalogue, CatalogueError, load_catalogue
 from vipflow.vip.numbers import load_policies
 
@@ -113,6 +115,28 @@ def _of_workflow(wrong: VipflowError) -> list[str]:
         each if isinstance(each, Problem) and each.file else f"workflow {wrong.workflow}: {each}"
         for each in wrong.problems
     ]
+
+
+def older_numbers(config: Path | None) -> list[Older]:
+    """Of an installation whose files are well: resellers with running cases that keep numbers which were changed in
+    their place. Nothing where there is no database, or it cannot be had.
+    """
+    if find_config(config) is None:
+        return []
+    try:
+        settings = load_settings(config)
+        files = load_files(settings)
+        database = open_existing(settings, role="reader")
+    except VipflowError:
+        return []
+    try:
+        require_current(database)
+        with database.read() as connection:
+            return older_than_files(files, connection, all_tenants(connection))
+    except VipflowError:
+        return []
+    finally:
+        database.dispose()
 
 
 def _policies(settings: Settings, checked: dict[str, str], problems: dict[str, Sequence[str]]) -> PolicyBook | None:

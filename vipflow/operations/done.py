@@ -17,7 +17,7 @@ from vipflow.operations.allowed import not_allowed, refused
 from vipflow.operations.forms import checked
 from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
-from vipflow.operations.words import event_label, state_label
+from vipflow.operations.words import happened_label, state_label
 from vipflow.store import past, reading
 from vipflow.workflow import Person, Text
 
@@ -180,11 +180,12 @@ def done(installation: Installation, who: Who, verdict: Verdict, remarks: Sequen
 def step_of(installation: Installation, row: Any) -> Happened:
     """A row of history as people read it."""
     event = f"{row.workflow}.{row.event}"
+    note = msgspec.json.decode(row.note) if row.note else None
     return Happened(
         sequence=row.sequence,
         case=row.case_ref,
         event=event,
-        says=event_label(event),
+        says=happened_label(event, note),
         from_state=row.from_state,
         to_state=row.to_state,
         label=state_label(installation.workflows, row.workflow, row.to_state),
@@ -193,7 +194,7 @@ def step_of(installation: Installation, row: Any) -> Happened:
         by=row.actor,
         by_kind=row.actor_kind,
         reason=row.reason,
-        note=msgspec.json.decode(row.note) if row.note else None,
+        note=note,
     )
 
 

@@ -17,7 +17,7 @@ from vipflow.errors import BadInput, NotFound, did_you_mean
 from vipflow.operations.installation import Installation
 from vipflow.operations.references import find
 from vipflow.operations.who import Who
-from vipflow.operations.words import event_label, state_label
+from vipflow.operations.words import event_label, happened_label, state_label
 from vipflow.store import inspection as store
 from vipflow.store.messages import acts_on
 from vipflow.workflow import Person, Text
@@ -162,12 +162,13 @@ def history(
 
 def _history_entry(installation: Installation, row: Any) -> HistoryEntry:
     decode = msgspec.json.decode
+    note = decode(row.note) if row.note else None
     return HistoryEntry(
         sequence=row.sequence,
         case=row.case_ref,
         workflow=row.workflow,
         event=row.event,
-        label=event_label(f"{row.workflow}.{row.event}"),
+        label=happened_label(f"{row.workflow}.{row.event}", note),
         from_state=row.from_state,
         to_state=row.to_state,
         to_label=state_label(installation.workflows, row.workflow, row.to_state),
@@ -183,7 +184,7 @@ def _history_entry(installation: Installation, row: Any) -> HistoryEntry:
         cause=row.cause,
         source=row.source,
         event_id=row.event_id,
-        note=decode(row.note) if row.note else None,
+        note=note,
     )
 
 

@@ -35,6 +35,7 @@ CHECKS = (
     Check("schema", database.schema),
     Check("files", files.everything_written),
     Check("files", files.stored_still_declared),
+    Check("files", files.pinned_as_written),
     Check("files", files.reseller_folders),
     Check("mail", mail.transport),
     Check("mail", mail.domain),

@@ -10,8 +10,10 @@ from vipflow.config import CONFIG, NO_CONFIG, ConfigError, Settings, find_config
 from vipflow.errors import VipflowError, did_you_mean
 from vipflow.machine import Workflows
 from vipflow.operations.checking import check_all
-from vipflow.operations.doctor.findings import Finding, Unknown, counted, do, error, ok, warning
+from vipflow.operations.doctor.findings import Finding, Unknown, counted, do, error, note, ok, warning
 from vipflow.operations.doctor.patient import Patient
+from vipflow.operations.installation import load_files
+from vipflow.operations.policy_notice import older_than_files
 from vipflow.operations.workflow_files import load_workflow_files
 from vipflow.store.health import Stored, stored_names
 
@@ -31,7 +33,7 @@ def settings(patient: Patient) -> Iterator[Finding]:
     except ConfigError as wrong:
         for problem in wrong.problems:
             yield error(
-                "file", f"{wrong.where}: {problem}.", "Put it right there; docs/settings.md tells every setting."
+                "file", f"{wrong.where}: {problem}.", "Put it right; docs/reference/settings.md tells every setting."
             )
         return
     yield ok("file", f"{file} holds settings only.")
@@ -108,6 +110,21 @@ def _strange(stored: Stored, workflows: Workflows) -> Iterator[tuple[str, str]]:
         if machine is not None and event not in {sent for timers in machine.timers.values() for sent, _, _ in timers}:
             says = f"{counted(count, 'timer')} of {workflow} will send {event}, which no timer of its file sends."
             yield says, f"Say what it becomes, or declare the timer that sends {event} again in the file of {workflow}."
+
+
+def pinned_as_written(patient: Patient) -> Iterator[Finding]:
+    """Whether a policy was edited in its place while cases run by what it said before."""
+    try:
+        files = load_files(patient.settings)
+    except VipflowError:
+        raise Unknown("the files cannot be loaded", "Put the files right first.") from None
+    with patient.rows() as connection:
+        found = older_than_files(files, connection, patient.tenants, patient.limits.rows)
+    remedy = "Nothing need be done: a case keeps the numbers it began with. See what it would change if they followed."
+    for older in found:
+        yield note("pinned", older.says, remedy, older.run)
+    if not found:
+        yield ok("pinned", "No policy was changed in its place under running cases.")
 
 
 def reseller_folders(patient: Patient) -> Iterator[Finding]:
