@@ -77,7 +77,7 @@ def kinds_that_are_wrong(cls: type[Workflow]) -> Iterator[Problem]:
     if hasattr(cls, "facts"):
         yield from _facts(cls, places)
     for attribute, (kind, example) in _LISTS.items():
-        yield from _entries(getattr(cls, attribute), attribute, kind, example, places)
+        yield from _entries(cls, attribute, kind, example, places)
     for attribute in ("settled", "pins", "record_block"):
         if not isinstance(getattr(cls, attribute), (list, tuple)):
             yield Problem(f"`{attribute}` is no list; write {attribute} = […]", *places.of(attribute))
@@ -109,7 +109,9 @@ def _facts(cls: type[Workflow], places: Places) -> Iterator[Problem]:
         )
 
 
-def _entries(found: Any, attribute: str, kind: type, example: str, places: Places) -> Iterator[Problem]:
+def _entries(cls: type[Workflow], attribute: str, kind: type, example: str, places: Places) -> Iterator[Problem]:
+    found = getattr(cls, attribute)
+    events = {id(value): key for key, value in cls.transition_lists.items()}
     if not isinstance(found, (list, tuple)):
         yield Problem(f"`{attribute}` is {_shown(found)}; write {attribute} = [{example}, …]", *places.of(attribute))
         return
@@ -118,11 +120,11 @@ def _entries(found: Any, attribute: str, kind: type, example: str, places: Place
         if not isinstance(each, kind):
             yield Problem(f"`{attribute}` holds {_shown(each)}, which is no {kind.__name__}; write {example}", *place)
             continue
-        for says in _entry(each):
+        for says in _entry(each, events):
             yield Problem(says, *place)
 
 
-def _entry(each: Any) -> Iterator[str]:
+def _entry(each: Any, events: Mapping[int, str]) -> Iterator[str]:
     match each:
         case Timer(when=When() as when):
             yield from _days(when)
@@ -132,7 +134,7 @@ def _entry(each: Any) -> Iterator[str]:
             yield from _email(each)
         case Opening() | Change():
             named: Any = each.event
-            event = named if isinstance(named, str) else "…"
+            event = events.get(id(named), named)
             kinds = get_args(Kind)
             if each.kind not in kinds:
                 near = did_you_mean(str(each.kind), kinds)
