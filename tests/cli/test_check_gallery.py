@@ -295,6 +295,23 @@ GALLERY: dict[str, tuple[Edit | Sequence[Edit], str | Sequence[str]]] = {
         mail("{% for x in [1, 2] %}{{ x }}{% endfor %}"),
         "a loop is written {% for line in lines %}, over a list of the facts",
     ),
+    "a loop over a text": (
+        mail("a\n{% for x in title %}{{ x }}{% endfor %}"),
+        f"{REMINDER}/en/body.txt line 2: a loop goes over a list, and this fact is a text; write it as it is",
+    ),
+    "a day of what is no date": (
+        mail("{{ title | day }}"),
+        "body.txt line 1: 'Example & Co' is no date; the filters day, month and moment take one (sample: made-up",
+    ),
+    "an empty subject": (put(f"{REMINDER}/fr/subject.txt", ""), "fr/subject.txt: the subject is empty"),
+    "a word that nobody gives": (
+        loan('"title": loan.title, ', ""),
+        "line 135: `record_block` names 'title', which the vocabulary does not give",
+    ),
+    "a word of one mail that nobody gives": (
+        loan("on=lent.on(remind), while_", 'on=lent.on(remind), says=["dueon"], while_'),
+        "line 137: mail 'loan_reminder' says 'dueon', which the vocabulary does not give (did you mean due_on?)",
+    ),
     "a mail without end": (
         mail("{% include 'loan_reminder/en/body.txt' %}"),
         "loan_reminder/en/body.txt includes loan_reminder/en/body.txt, without end; take one {% include %} out",

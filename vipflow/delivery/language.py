@@ -38,6 +38,8 @@ LAYOUT = "layout.html"
 ZONE = "zone of the reseller"  # no template can spell a name with spaces
 APART = "facts set apart"
 """A list, where what is rendered is a page of marks (see `shapes`); and the filter that sets a fact apart."""
+LISTED = "a list and nothing else"
+"""The filter that a loop's list goes through: a text is no list of its letters."""
 
 
 _ALLOWED = {
@@ -82,6 +84,7 @@ class Language(ImmutableSandboxedEnvironment):
         )
         self.globals.clear()
         self.filters = _html_filters(language) if html else _filters(language)
+        self.filters[LISTED] = _listed
         self.tests = {"none": _is_none}
 
     def compile(
@@ -89,6 +92,9 @@ class Language(ImmutableSandboxedEnvironment):
     ) -> Any:
         tree = self.parse(source, name, filename) if isinstance(source, str) else source
         _allow(tree, name, filename, html=self.html)
+        for loop in tree.find_all(nodes.For):
+            loop.iter = nodes.Filter(loop.iter, LISTED, [], [], None, None, lineno=loop.lineno)
+        tree.set_environment(self)
         return super().compile(tree, name, filename, *args, **options)
 
     def asks_what_is_in(self, name: str, facts: Set[str]) -> bool:
@@ -406,6 +412,18 @@ def _apart(context: Context, value: Any) -> Any:
     if apart is None or type(value) is Markup or isinstance(value, Undefined):
         return value
     return set_apart(str(value), apart)
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, (list, tuple, Undefined)):
+        return value
+    raise ValueError(f"a loop goes over a list, and this fact is {_called(value)}; write it as it is: {{{{ … }}}}")
+
+
+def _called(value: Any) -> str:
+    """What a fact is, for an author."""
+    kinds = {str: "a text", int: "a number", bool: "a yes or no", dict: "several facts under one name"}
+    return "absent here" if value is None else kinds.get(type(value), f"a {type(value).__name__}")
 
 
 def _is_none(value: Any) -> bool:

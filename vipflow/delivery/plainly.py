@@ -61,6 +61,10 @@ _SAID: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"Missing end of comment tag", "a {# is never closed; write #} where the comment ends"),
     (r"Missing end of raw directive", "{% raw %} is never closed; write {% endraw %} where it ends"),
     (
+        r"Invalid isoformat string: (.+)",
+        lambda found: f"{found[1]} is no date; the filters day, month and moment take one",
+    ),
+    (
         r"codec can't decode byte 0x(\w+)",
         "it is not written in UTF-8; save it as UTF-8",
     ),

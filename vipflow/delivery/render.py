@@ -255,6 +255,7 @@ class Templates:
                 for frame in traceback.extract_tb(error.__traceback__)
                 if frame.filename.endswith((".txt", ".html"))
             ]
+            problem = plainly(problem) if "isoformat" in problem else problem
             if frames:
                 file, line = frames[-1].filename, frames[-1].lineno
         return TemplateError(template, language, problem, file, line)
