@@ -21,7 +21,7 @@ from making.policies import numbers, policies
 from making.settings import settings
 from making.states import states
 from vipflow.config import shipped
-from vipflow.operations.installation import load_workflow_files
+from vipflow.operations.workflow_files import load_workflow_files
 
 DOCS = Path(__file__).resolve().parent
 _MARKED = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -548,7 +548,7 @@ def _one_is_enough(machine: Machine) -> Reason:
 
 
 def _not_in_this_state(machine: Machine, case: Case, event: str) -> Reason:
-    label = machine.labels[case.state]
+    label = machine.label_of(case.state)
     sources = sorted({s for s, e in machine.edges if e == event}, key=machine.states.index)
     possible_fr = _either([f"«\u00a0{machine.labels[s].fr}\u00a0»" for s in sources], "ou")
     possible_en = _either([machine.labels[s].en for s in sources], "or")

@@ -7,7 +7,7 @@ thing, what is wrong with it and, where we know, what would be right. `exit_code
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class VipflowError(Exception):
@@ -16,17 +16,43 @@ class VipflowError(Exception):
     exit_code: ClassVar[int] = 1
 
 
+class Problem(str):
+    """A sentence on what is wrong, and where that stands in a file; as text it says both.
+
+    >>> print(Problem("timer sends 'renw', which is no event", "workflows/loan.py", 129))
+    workflows/loan.py line 129: timer sends 'renw', which is no event
+    """
+
+    says: str
+    file: str | None
+    line: int | None
+
+    __slots__ = ("file", "line", "says")
+
+    def __new__(cls, says: str, file: str | None = None, line: int | None = None) -> Self:
+        where = f"{file} line {line}: " if file and line else f"{file}: " if file else ""
+        made = super().__new__(cls, where + says)
+        made.says, made.file, made.line = says, file, line
+        return made
+
+
 class WorkflowError(VipflowError):
-    """Raised when a workflow file declares what cannot be kept: found while loading, before anything runs.
+    """Raised when a workflow file declares what cannot be kept: found while loading, before anything runs. It carries
+    every problem at once.
 
     >>> print(WorkflowError("membership", "timer sends 'renw', which is not an event"))
     workflow membership: timer sends 'renw', which is not an event
     """
 
-    def __init__(self, workflow: str, problem: str) -> None:
-        super().__init__(f"workflow {workflow}: {problem}")
+    def __init__(self, workflow: str, *problems: str) -> None:
+        super().__init__(f"workflow {workflow}: {listed(problems)}")
         self.workflow = workflow
-        self.problem = problem
+        self.problems = problems
+
+    @property
+    def problem(self) -> str:
+        """All problems as one sentence, without the places where they stand."""
+        return "; ".join(problem.says if isinstance(problem, Problem) else problem for problem in self.problems)
 
 
 class PolicyError(VipflowError):

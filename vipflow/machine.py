@@ -7,7 +7,6 @@ with effects, reserved names, timers that mean nothing in their state, follow-up
 from __future__ import annotations
 
 import hashlib
-import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,8 +18,10 @@ from statemachine.transition_list import TransitionList
 
 from vipflow.case import Case
 from vipflow.days import midnight
-from vipflow.errors import WorkflowError
+from vipflow.declarations import functions_that_do_not_fit, kinds_that_are_wrong, unknown_labels
+from vipflow.errors import Problem, WorkflowError, did_you_mean
 from vipflow.policy import Policy, resolve
+from vipflow.sources import Places
 from vipflow.workflow import (
     INTERNAL,
     Change,
@@ -33,12 +34,12 @@ from vipflow.workflow import (
     Redating,
     Send,
     Text,
-    Timer,
     When,
     Workflow,
 )
 from vipflow.workflow import State as WorkflowState
 
+APPLY = "`vipflow workflow apply` shows what its cases would become"
 DEEPEST_CHAIN = 4
 """Follow-ups of follow-ups: more is a design that nobody can follow."""
 
@@ -198,8 +199,14 @@ class Machine:
         key = (state, policy.id)
         found = self._bound.get(key)
         if found is None:
+            if state not in self.timers:
+                raise WorkflowError(self.name, f"its file declares no state {state!r}; {APPLY}")
             found = self._bound[key] = tuple(_bind(t, policy) for t in self.timers[state] if _has_numbers(t[1], policy))
         return found
+
+    def label_of(self, state: str) -> Text:
+        """What people call a state; of one that the file does not declare any more, its name."""
+        return self.labels.get(state) or Text(state, state)
 
     def kind_of(self, event: str) -> str:
         opening = self.openings.get(event)
@@ -225,7 +232,12 @@ class Workflows:
     subject_workflow: str
 
     def __getitem__(self, name: str) -> Machine:
-        return self.machines[name]
+        """The workflow of that name. Raises WorkflowError for one that stored rows speak of and no file declares."""
+        found = self.machines.get(name)
+        if found is None:
+            near = did_you_mean(name, self.machines)
+            raise WorkflowError(name, f"no file declares it{near}; if cases of it are stored, bring its file back")
+        return found
 
     def __iter__(self) -> Iterator[Machine]:
         return iter(self.machines.values())
@@ -259,28 +271,54 @@ class Workflows:
 
 def compile_workflows(classes: Iterable[type[Workflow]]) -> Workflows:
     """Compiles workflow classes that belong together. Raises WorkflowError naming all problems of the first class
-    that has any.
+    that has any, else all that is wrong between them.
     """
-    machines = {}
+    machines: dict[str, Machine] = {}
+    wrong = _Wrong()
     for cls in classes:
         machine = compile_workflow(cls)
         if machine.name in machines:
-            raise WorkflowError(machine.name, "two workflows bear this name; give one another `name_in_events`")
-        machines[machine.name] = machine
+            wrong(machine, "two workflows bear this name; give one another `name_in_events`", "name_in_events")
+        machines.setdefault(machine.name, machine)
     roots = [m.name for m in machines.values() if m.is_subject]
+    if not machines:
+        raise WorkflowError("none", "no file declares one: a class that inherits from vipflow.Workflow")
     if len(roots) != 1:
         found = ", ".join(roots) or "none"
-        raise WorkflowError(found, "exactly one workflow must hold the subjects: set `is_subject = True` in one class")
+        wrong.problems[found] = [
+            Problem("exactly one workflow must hold the subjects: set `is_subject = True` in one class")
+        ]
     for what in ("collection", "prefix"):
         seen: dict[str, str] = {}
         for machine in machines.values():
             value = getattr(machine, what)
             if value in seen:
-                raise WorkflowError(machine.name, f"its {what} {value!r} is that of {seen[value]} too; choose another")
+                wrong(machine, f"its {what} {value!r} is that of {seen[value]} too; choose another", what)
             seen[value] = machine.name
-    _check_references(machines)
-    _check_follow_ups(machines)
+    _check_references(machines, wrong)
+    _check_follow_ups(machines, wrong)
+    wrong.stop()
     return Workflows(machines, roots[0])
+
+
+class _Wrong:
+    """What is wrong between workflows, each with the class that must say otherwise."""
+
+    def __init__(self) -> None:
+        self.problems: dict[str, list[Problem]] = {}
+
+    def __call__(self, machine: Machine, says: str, attribute: str, at: int | None = None) -> None:
+        self.problems.setdefault(machine.name, []).append(Problem(says, *Places(machine.cls).of(attribute, at)))
+
+    def stop(self) -> None:
+        if len(self.problems) == 1:
+            name, problems = next(iter(self.problems.items()))
+            raise WorkflowError(name, *problems)
+        if self.problems:
+            several = [
+                Problem(f"workflow {n}: {p.says}", p.file, p.line) for n, ps in self.problems.items() for p in ps
+            ]
+            raise WorkflowError(", ".join(self.problems), *several)
 
 
 def compile_workflow(cls: type[Workflow]) -> Machine:
@@ -292,14 +330,13 @@ class _Compiler:
     def __init__(self, cls: type[Workflow]) -> None:
         self.cls = cls
         self.name = getattr(cls, "name_in_events", cls.__name__)
-        self.problems: list[str] = []
+        self.places = Places(cls)
+        self.problems: list[Problem] = []
         self.lists: dict[int, str] = {id(value): key for key, value in cls.transition_lists.items()}
 
     def machine(self) -> Machine:
         cls = self.cls
-        for required in ("name_in_events", "collection", "prefix", "title", "facts"):
-            if not hasattr(cls, required):
-                self.problems.append(f"the class says no `{required}`")
+        self.problems += kinds_that_are_wrong(cls)
         if self.problems:
             self._stop()
         states = tuple(s.id for s in cls.states)
@@ -307,30 +344,34 @@ class _Compiler:
         events = tuple(targets)
         openings = {o.event: o for o in cls.openings}
         self._check_names(states, events, openings)
-        opening_states = {o.event: self._states_of(o, states) for o in cls.openings}
+        opening_states = {o.event: self._states_of(o, at) for at, o in enumerate(cls.openings)}
         changes = self._changes(targets)
         timers = self._timers(states, edges)
         arrival, on_event, on_event_in = self._emails(states, targets, openings, edges)
         self._check_callbacks()
-        settled = frozenset(self._state(s) for s in cls.settled)
+        self.problems += functions_that_do_not_fit(cls)
+        settled = frozenset(self._state(s, "settled", at) for at, s in enumerate(cls.settled))
         if not openings:
-            self.problems.append("no opening: nothing could ever start a case; add `openings = [Opening(...)]`")
+            self._wrong("no opening: nothing could ever start a case; add `openings = [Opening(...)]`", "openings")
         for state in states:
             if state in {s.id for s in cls.states if s.final} and timers[state]:
-                self.problems.append(f"state {state!r} is final and yet has timers")
+                self._wrong(f"state {state!r} is final and yet has timers", state)
         for state in settled:
             if timers.get(state):
-                self.problems.append(f"state {state!r} is settled, so its cases are not loaded, and yet has timers")
-        pins = frozenset(self._event(event, "pins") for event in cls.pins)
-        on_incident = self._event(cls.on_incident, "on_incident") if cls.on_incident is not None else None
-        on_bounce = self._event(cls.on_bounce, "on_bounce") if cls.on_bounce is not None else None
+                self._wrong(f"state {state!r} is settled, so its cases are not loaded, and yet has timers", state)
+        pins = frozenset(self._event(event, "pins", "pins", at) for at, event in enumerate(cls.pins))
+        on_incident = (
+            self._event(cls.on_incident, "on_incident", "on_incident") if cls.on_incident is not None else None
+        )
+        on_bounce = self._event(cls.on_bounce, "on_bounce", "on_bounce") if cls.on_bounce is not None else None
         self._check_what_is_declared()
         labels = getattr(cls, "labels", {})
         for state in states:
             if state not in labels:
-                self.problems.append(
-                    f"state {state!r} has no label; people need one: labels = {{{state!r}: Text(fr=…, en=…)}}"
+                self._wrong(
+                    f"state {state!r} has no label; people need one: labels = {{{state!r}: Text(fr=…, en=…)}}", "labels"
                 )
+        self.problems += unknown_labels(cls, states)
         if self.problems:
             self._stop()
         return Machine(
@@ -371,45 +412,46 @@ class _Compiler:
         )
 
     def _stop(self) -> None:
-        raise WorkflowError(self.name, "; ".join(self.problems))
+        raise WorkflowError(self.name, *sorted(self.problems, key=lambda problem: problem.line or 0))
+
+    def _wrong(self, says: str, attribute: str | None = None, at: int | None = None) -> None:
+        self.problems.append(Problem(says, *self.places.of(attribute, at)))
 
     def _edges(self) -> tuple[dict[tuple[str, str], tuple[Edge, ...]], dict[str, frozenset[str]]]:
         edges: dict[tuple[str, str], list[Edge]] = {}
         targets: dict[str, set[str]] = {}
         for state in self.cls.states:
             if state.states or state.parallel:
-                self.problems.append(f"state {state.id!r} is compound or parallel; use plain states")
+                self._wrong(f"state {state.id!r} is compound or parallel; use plain states", state.id)
             for transition in state.transitions:
                 where = f"{state.id} → {transition.target.id if transition.target else '?'}"
+                named = next(map(str, transition.events), state.id)
                 if not list(transition.events) or transition.target is None:
-                    self.problems.append(f"the transition {where} has no event or no target")
+                    self._wrong(f"the transition {where} has no event or no target", named)
                     continue
                 if transition.internal:
-                    self.problems.append(
+                    self._wrong(
                         f"the transition {where} is internal and would vanish from diagrams: "
-                        f"write `{state.id}.to({state.id})`"
+                        f"write `{state.id}.to({state.id})`",
+                        named,
                     )
                 unless = []
                 for spec in transition.cond:
                     if spec.expected_value is not False:
-                        self.problems.append(
-                            f"the transition {where} uses `cond`; a guard says why not: attach it with `unless`"
+                        self._wrong(
+                            f"the transition {where} uses `cond`; a guard says why not: attach it with `unless`", named
                         )
                     elif not callable(spec.func):
-                        self.problems.append(f"the guard {spec.func!r} of {where} is a string; pass the function")
-                    elif inspect.iscoroutinefunction(spec.func):
-                        self.problems.append(
-                            f"the guard {spec.func.__name__!r} of {where} is async; guards are pure and never wait"
-                        )
+                        self._wrong(f"the guard {spec.func!r} of {where} is a string; pass the function", named)
                     else:
                         unless.append(spec.func)
                 for group in (transition.validators, transition.before, transition.on, transition.after):
                     if any(not spec.is_convention for spec in group):
-                        self.problems.append(f"the transition {where} has callbacks; use `Change(record=…, then=[…])`")
+                        self._wrong(f"the transition {where} has callbacks; use `Change(record=…, then=[…])`", named)
                         break
                 for event in transition.events:
                     if getattr(event, "delay", 0):
-                        self.problems.append(f"event {event!s} has a delay, which lives in memory; use a Timer")
+                        self._wrong(f"event {event!s} has a delay, which lives in memory; use a Timer", str(event))
                     edges.setdefault((state.id, str(event)), []).append(Edge(transition.target.id, tuple(unless)))
                     targets.setdefault(str(event), set()).add(transition.target.id)
         return {k: tuple(v) for k, v in edges.items()}, {k: frozenset(v) for k, v in targets.items()}
@@ -417,15 +459,15 @@ class _Compiler:
     def _check_names(self, states: Sequence[str], events: Sequence[str], openings: Mapping[str, Opening]) -> None:
         for word in (*states, *events, *openings):
             if word in RESERVED:
-                self.problems.append(f"{word!r} is reserved by the library or the engine; choose another word")
+                self._wrong(f"{word!r} is reserved by the library or the engine; choose another word", word)
             if not word.isidentifier() or word.startswith("_"):
-                self.problems.append(f"{word!r} is no name for a state or an event: letters, digits and underscores")
+                self._wrong(f"{word!r} is no name for a state or an event: letters, digits and underscores", word)
         for word in (set(events) | set(openings)) & set(states):
-            self.problems.append(f"{word!r} names both an event and a state; events are verbs, states adjectives")
+            self._wrong(f"{word!r} names both an event and a state; events are verbs, states adjectives", word)
         for word in set(events) & set(openings):
-            self.problems.append(f"{word!r} opens a case and also moves one; give the opening another name")
+            self._wrong(f"{word!r} opens a case and also moves one; give the opening another name", word)
         if len(openings) != len(self.cls.openings):
-            self.problems.append("two openings bear the same event")
+            self._wrong("two openings bear the same event", "openings")
 
     def _check_callbacks(self) -> None:
         states = {s.id for s in self.cls.states}
@@ -438,84 +480,88 @@ class _Compiler:
                     or rest.removeprefix("enter_") in states | {"state"}
                     or rest.removeprefix("exit_") in states | {"state"}
                 ):
-                    self.problems.append(
-                        f"`{attribute}` would run at each transition; effects are messages and follow-ups"
+                    self._wrong(
+                        f"`{attribute}` would run at each transition; effects are messages and follow-ups", attribute
                     )
         for state in self.cls.states:
             for group in (state.enter, state.exit):
                 if any(not spec.is_convention for spec in group):
-                    self.problems.append(
-                        f"state {state.id!r} has entry or exit callbacks; effects are messages and follow-ups"
+                    self._wrong(
+                        f"state {state.id!r} has entry or exit callbacks; effects are messages and follow-ups", state.id
                     )
             if getattr(state, "invoke", None) and any(not getattr(s, "is_convention", True) for s in state.invoke):
-                self.problems.append(f"state {state.id!r} invokes something; that lives in memory")
+                self._wrong(f"state {state.id!r} invokes something; that lives in memory", state.id)
 
     def _check_what_is_declared(self) -> None:
-        """Names, references inside data, and functions that must not wait."""
+        """Names, and references inside data."""
         cls = self.cls
-        for name in cls.names:
+        facts = cls.facts.__struct_fields__
+        for at, name in enumerate(cls.names):
             if not hasattr(cls.facts, name.fact):
-                self.problems.append(f"{name.fact!r} names the case and is no fact of {cls.facts.__name__}")
-        for declared, event in [(o, o.event) for o in cls.openings] + [
-            (c, self.lists.get(id(c.event), str(c.event))) for c in cls.changes
-        ]:
-            fields = getattr(declared.data, "__struct_fields__", ())
-            for field_name in declared.refers:
+                near = did_you_mean(name.fact, facts)
+                self._wrong(f"{name.fact!r} names the case and is no fact of {cls.facts.__name__}{near}", "names", at)
+        declared: list[tuple[str, int, Opening | Change, str]] = []
+        declared += [("openings", at, each, each.event) for at, each in enumerate(cls.openings)]
+        declared += [
+            ("changes", at, each, self.lists.get(id(each.event), str(each.event)))
+            for at, each in enumerate(cls.changes)
+        ]
+        for attribute, at, each, event in declared:
+            fields = each.data.__struct_fields__
+            for field_name in each.refers:
                 if field_name not in fields:
-                    self.problems.append(f"event {event!r} refers by {field_name!r}, which its data does not hold")
-            functions = [getattr(declared, word, None) for word in ("build", "record", "choose", "otherwise")]
-            functions += [f for send in declared.then for f in (send.to, send.data, send.if_)]
-            self._check_none_waits(f"event {event!r}", functions)
-        if cls.redating is not None:
-            self._check_none_waits("`redating`", [cls.redating.record, cls.redating.choose])
-        for email in cls.emails:
-            self._check_none_waits(f"mail {email.template!r}", [email.while_])
+                    near = did_you_mean(field_name, fields)
+                    self._wrong(
+                        f"event {event!r} refers by {field_name!r}, which its data does not hold{near}", attribute, at
+                    )
 
-    def _check_none_waits(self, where: str, functions: Iterable[Any]) -> None:
-        for function in functions:
-            if inspect.iscoroutinefunction(function):
-                self.problems.append(f"{where}: the function {function.__name__!r} is async; what decides never waits")
-
-    def _state(self, state: Any) -> str:
+    def _state(self, state: Any, attribute: str | None = None, at: int | None = None) -> str:
         found = getattr(state, "id", None)
-        if not isinstance(found, str) or found not in {s.id for s in self.cls.states}:
-            self.problems.append(f"{state!r} is no state of this workflow")
+        known = [s.id for s in self.cls.states]
+        if not isinstance(found, str) or found not in known:
+            what = found if isinstance(found, str) else state
+            near = did_you_mean(what, known) if isinstance(what, str) else ""
+            unquoted = "; name the state itself, without quotes" if isinstance(state, str) else ""
+            self._wrong(f"{what!r} is no state of this workflow{near}{unquoted}", attribute, at)
             return "?"
         return found
 
-    def _event(self, event: Any, where: str) -> str:
+    def _event(self, event: Any, where: str, attribute: str | None = None, at: int | None = None) -> str:
         if isinstance(event, str) and not isinstance(event, TransitionList):
             name = str(event)
         else:
             name = self.lists.get(id(event), "")
-        if name not in self.cls.transition_lists and name not in {o.event for o in self.cls.openings}:
-            self.problems.append(f"{where}: {name or event!r} is not an event of this workflow")
+        known = [*self.cls.transition_lists, *(o.event for o in self.cls.openings)]
+        if name not in known:
+            shown = repr(name) if name else _shown_event(event)
+            near = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+            self._wrong(f"{where}: {shown} is not an event of this workflow{near}", attribute, at)
             return "?"
         return name
 
-    def _states_of(self, opening: Opening, states: Sequence[str]) -> tuple[str, ...]:
+    def _told(self, attribute: str) -> str | None:
+        event = getattr(self.cls, attribute)
+        return self._event(event, attribute, attribute) if event is not None else None
+
+    def _states_of(self, opening: Opening, at: int) -> tuple[str, ...]:
         several = [opening.state] if isinstance(opening.state, WorkflowState) else list(opening.state)
-        found = tuple(self._state(s) for s in several)
+        found = tuple(self._state(s, "openings", at) for s in several)
         if len(found) > 1 and opening.choose is None:
-            self.problems.append(f"opening {opening.event!r} names several states; `choose=` says which")
-        for guard in opening.unless:
-            if inspect.iscoroutinefunction(guard):
-                self.problems.append(
-                    f"the guard {guard.__name__!r} of opening {opening.event!r} is async; "
-                    "guards are pure and never wait"
-                )
+            self._wrong(f"opening {opening.event!r} names several states; `choose=` says which", "openings", at)
         return found
 
     def _changes(self, targets: Mapping[str, frozenset[str]]) -> dict[str, Change]:
         changes: dict[str, Change] = {}
-        for change in self.cls.changes:
-            name = self._event(change.event, "changes")
-            if name in changes:
-                self.problems.append(f"event {name!r} has two Changes; write one")
+        for at, change in enumerate(self.cls.changes):
+            name = self._event(change.event, "changes", "changes", at)
+            if name in changes and name != "?":
+                self._wrong(f"event {name!r} has two Changes; write one", "changes", at)
             if isinstance(change.record, TransitionList):
-                self.problems.append(
+                self._wrong(
                     f"event {name!r}: inside the class its `record` is the event of that name; "
-                    "give the function another name"
+                    "give the function another name",
+                    "changes",
+                    at,
                 )
             changes[name] = change
         return changes
@@ -525,23 +571,31 @@ class _Compiler:
     ) -> dict[str, tuple[tuple[str, When, bool], ...]]:
         timers: dict[str, list[tuple[str, When, bool]]] = {s: [] for s in states}
         fields = set(getattr(self.cls.facts, "__struct_fields__", ()))
-        for timer in self.cls.timers:
-            if not isinstance(timer, Timer):
-                self.problems.append(f"{timer!r} is no Timer")
-                continue
-            state, event = self._state(timer.state), self._event(timer.send, "timers")
+        for at, timer in enumerate(self.cls.timers):
+            state = self._state(timer.state, "timers", at)
+            event = self._event(timer.send, "timers", "timers", at)
             if state == "?" or event == "?":
                 continue
             if (state, event) not in edges:
-                self.problems.append(f"a timer of {state!r} sends {event!r}, which means nothing in that state")
+                here = ", ".join(sorted(e for s, e in edges if s == state)) or "none"
+                self._wrong(
+                    f"a timer of {state!r} sends {event!r}, which means nothing in that state; events there: {here}",
+                    "timers",
+                    at,
+                )
                 continue
             if timer.when.fact is not None and timer.when.fact not in fields:
-                self.problems.append(
+                near = did_you_mean(timer.when.fact, fields)
+                self._wrong(
                     f"a timer of {state!r} counts from {timer.when.fact!r}, "
-                    f"which is no fact of {self.cls.facts.__name__}"
+                    f"which is no fact of {self.cls.facts.__name__}{near}",
+                    "timers",
+                    at,
                 )
             if any(other == event and _one_name(when, timer.when) for other, when, _ in timers[state]):
-                self.problems.append(f"two timers of {state!r} send {event!r} by the same rule and would bear one name")
+                self._wrong(
+                    f"two timers of {state!r} send {event!r} by the same rule and would bear one name", "timers", at
+                )
             reminder = all(edge.target == state for edge in edges[state, event])
             timers[state].append((event, timer.when, reminder))
         return {k: tuple(v) for k, v in timers.items()}
@@ -556,31 +610,37 @@ class _Compiler:
         arrival: dict[str, list[Email]] = {}
         on_event: dict[str, list[Email]] = {}
         on_event_in: dict[tuple[str, str], list[Email]] = {}
-        for email in self.cls.emails:
+        for at, email in enumerate(self.cls.emails):
             where = f"mail {email.template!r}"
             for when in email.on if isinstance(email.on, tuple) else (email.on,):
                 if isinstance(when, OnEvent):
-                    key = (self._state(when.state), self._event(when.event, where))
-                    if key not in edges:
-                        self.problems.append(f"{where}: {key[1]!r} means nothing in state {key[0]!r}")
+                    key = (self._state(when.state, "emails", at), self._event(when.event, where, "emails", at))
+                    if key not in edges and "?" not in key:
+                        self._wrong(f"{where}: {key[1]!r} means nothing in state {key[0]!r}", "emails", at)
                     on_event_in.setdefault(key, []).append(email)
                 elif isinstance(when, WorkflowState):
-                    arrival.setdefault(self._state(when), []).append(email)
+                    arrival.setdefault(self._state(when, "emails", at), []).append(email)
                     continue
                 else:
-                    name = self._event(when, where)
+                    name = self._event(when, where, "emails", at)
                     on_event.setdefault(name, []).append(email)
                 if email.while_ is None:
-                    self.problems.append(
-                        f"{where} leaves on an event and must say `while_=` (always, if it stays true)"
+                    self._wrong(
+                        f"{where} leaves on an event and must say `while_=` (always, if it stays true)", "emails", at
                     )
             if self.cls.vocabulary is None and email.says:
-                self.problems.append(f"{where} says {', '.join(email.says)}, but the workflow has no `vocabulary`")
+                self._wrong(f"{where} says {', '.join(email.says)}, but the workflow has no `vocabulary`", "emails", at)
         return (
             {k: tuple(v) for k, v in arrival.items()},
             {k: tuple(v) for k, v in on_event.items()},
             {k: tuple(v) for k, v in on_event_in.items()},
         )
+
+
+def _shown_event(event: Any) -> str:
+    if isinstance(event, TransitionList):
+        return "what it names"  # a transition without a name of its own
+    return f"the state {event.id!r}" if isinstance(event, WorkflowState) else repr(event)
 
 
 def _has_numbers(when: When, policy: Policy) -> bool:
@@ -663,51 +723,73 @@ def _fingerprint(*tables: Any) -> str:
     return hashlib.sha256(repr([plain(t) for t in tables]).encode()).hexdigest()[:16]
 
 
-def _check_references(machines: Mapping[str, Machine]) -> None:
-    collections = {machine.collection for machine in machines.values()}
+def _check_references(machines: Mapping[str, Machine], wrong: _Wrong) -> None:
+    collections = sorted(machine.collection for machine in machines.values())
     for machine in machines.values():
-        refers = [(event, opening.refers) for event, opening in machine.openings.items()]
-        refers += [(event, change.refers) for event, change in machine.changes.items()]
-        for event, fields in refers:
-            for field_name, collection in fields.items():
+        for attribute, at, event, declared in _declared(machine):
+            for field_name, collection in declared.refers.items():
                 if collection not in collections:
-                    known = ", ".join(sorted(collections))
-                    raise WorkflowError(
-                        machine.name,
-                        f"event {event!r}: {field_name!r} refers to {collection!r}, which no workflow collects; "
-                        f"there are {known}",
+                    near = did_you_mean(collection, collections)
+                    wrong(
+                        machine,
+                        f"event {event!r}: {field_name!r} refers to {collection!r}, which no workflow collects{near}; "
+                        f"there are {', '.join(collections)}",
+                        attribute,
+                        at,
                     )
 
 
-def _check_follow_ups(machines: Mapping[str, Machine]) -> None:
+def _declared(machine: Machine) -> Iterator[tuple[str, int, str, Opening | Change]]:
+    """Each opening and change, with the list and the place in it where the class says it."""
+    for attribute, found in (("openings", machine.openings), ("changes", machine.changes)):
+        for at, (event, declared) in enumerate(found.items()):
+            yield attribute, at, event, declared
+
+
+def _check_follow_ups(machines: Mapping[str, Machine], wrong: _Wrong) -> None:
     sends: dict[str, list[str]] = {}
+    places: dict[str, tuple[Machine, str, int]] = {}
     for machine in machines.values():
-        declared: list[tuple[str, Sequence[Send]]] = [(n, o.then) for n, o in machine.openings.items()]
-        declared += [(n, c.then) for n, c in machine.changes.items()]
-        for event, then in declared:
-            for send in then:
-                _check_send(machines, machine, event, send)
-            sends[f"{machine.name}.{event}"] = [s.event for s in then]
+        for attribute, at, event, declared in _declared(machine):
+            name = f"{machine.name}.{event}"
+            places[name] = (machine, attribute, at)
+            sends[name] = []
+            for send in declared.then:
+                says = _unsendable(machines, send)
+                if says is None:
+                    sends[name].append(send.event)
+                else:
+                    wrong(machine, f"event {event!r} sends {send.event!r}, which {says}", attribute, at)
+    told: set[frozenset[str]] = set()
     for start in sends:
-        _walk(start, sends, (start,))
+        for path, says in _walk(start, sends, (start,)):
+            if frozenset(path) not in told:
+                told.add(frozenset(path))
+                machine, attribute, at = places[start]
+                wrong(machine, f"{says}: {' → '.join(path)}", attribute, at)
 
 
-def _check_send(machines: Mapping[str, Machine], machine: Machine, event: str, send: Send) -> None:
+def _unsendable(machines: Mapping[str, Machine], send: Send) -> str | None:
+    """Why a follow-up cannot be sent; None where it can."""
     workflow, _, name = send.event.partition(".")
     target = machines.get(workflow)
     if target is None or not target.knows(name):
-        raise WorkflowError(machine.name, f"event {event!r} sends {send.event!r}, which no workflow knows")
+        known = [f"{m.name}.{event}" for m in machines.values() for event in (*m.openings, *m.targets)]
+        return f"no workflow knows{did_you_mean(send.event, known)}"
     if (name in target.openings) != (send.to is None):
-        wrong = "opens a case and takes no `to=`" if name in target.openings else "moves a case and needs `to=`"
-        raise WorkflowError(machine.name, f"event {event!r} sends {send.event!r}, which {wrong}")
+        return "opens a case and takes no `to=`" if name in target.openings else "moves a case and needs `to=`"
+    return None
 
 
-def _walk(event: str, sends: Mapping[str, Sequence[str]], path: tuple[str, ...]) -> None:
+def _walk(
+    event: str, sends: Mapping[str, Sequence[str]], path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The ways from an event that go round or too deep."""
     for then in sends.get(event, ()):
         if then in path:
-            raise WorkflowError(path[0].partition(".")[0], f"follow-ups go round: {' → '.join((*path, then))}")
-        if len(path) > DEEPEST_CHAIN:
-            raise WorkflowError(
-                path[0].partition(".")[0], f"follow-ups deeper than {DEEPEST_CHAIN}: {' → '.join((*path, then))}"
-            )
-        _walk(then, sends, (*path, then))
+            if then == path[0]:
+                yield (*path, then), "follow-ups go round"
+        elif len(path) > DEEPEST_CHAIN:
+            yield (*path, then), f"follow-ups deeper than {DEEPEST_CHAIN}"
+        else:
+            yield from _walk(then, sends, (*path, then))

@@ -21,6 +21,7 @@ the first one holds: a fact of the past must not be lost for want of numbers.
 """
 
 import json
+import re
 import tomllib
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
@@ -35,7 +36,9 @@ from typing import Any, Self, TypeAlias
 
 import msgspec
 
-from vipflow.errors import PolicyError, did_you_mean
+from vipflow.errors import PolicyError, Problem, did_you_mean
+from vipflow.plainly import plainly
+from vipflow.sources import toml_line
 
 Value: TypeAlias = "int | str | bool | tuple[Value, ...] | Mapping[str, Value] | None"
 """What a number may be, once frozen: lists become tuples, tables read-only mappings."""
@@ -213,7 +216,9 @@ class PolicyBook:
     Raises PolicyError with every problem of every file at once.
     """
 
-    def __init__(self, schema: type[Schema], files: Iterable["PolicyFile"]) -> None:
+    def __init__(
+        self, schema: type[Schema], files: Iterable["PolicyFile"], places: Mapping[str, Path] = MappingProxyType({})
+    ) -> None:
         self._schema = schema
         self._fields = {field.name: field for field in msgspec.structs.fields(schema)}
         self._defaults = {
@@ -222,18 +227,18 @@ class PolicyBook:
             if not field.required
         }
         self._shelves: dict[str, _Shelf] = {}
-        wrong: dict[str, list[str]] = {}
+        wrong: dict[str, list[_Wrong]] = {}
         for file in files:
             problems = wrong.setdefault(file.name, [])
             if file.name in self._shelves:
-                problems.append("two files bear this name; rename one")
+                problems.append(_Wrong("two files bear this name; rename one", "name"))
             else:
                 self._shelves[file.name] = self._shelf(file, problems)
         faulty = [name for name, problems in wrong.items() if problems]
-        if len(faulty) == 1:
-            raise PolicyError(faulty[0], *wrong[faulty[0]])
         if faulty:
-            raise PolicyError(", ".join(faulty), *(f"{name}: {problem}" for name in faulty for problem in wrong[name]))
+            several = len(faulty) > 1
+            told = (_placed(name, each, places.get(name), named=several) for name in faulty for each in wrong[name])
+            raise PolicyError(", ".join(faulty), *told)
         # A call with the same overrides gives the same object. 4096 is ours: far more than the sets of overrides that
         # resellers and customers have between them, small enough to forget about.
         self._overridden = lru_cache(maxsize=4096)(self._override)
@@ -241,7 +246,21 @@ class PolicyBook:
     @classmethod
     def load(cls, schema: type[Schema], *folders: Path) -> "PolicyBook":
         """The book of all `*.toml` files in `folders`, in the order of their names."""
-        return cls(schema, [read_policy_file(path) for folder in folders for path in sorted(folder.glob("*.toml"))])
+        files, places, unreadable = [], {}, []
+        for path in (path for folder in folders for path in sorted(folder.glob("*.toml"))):
+            try:
+                file = read_policy_file(path)
+            except PolicyError as wrong:
+                unreadable.append((path, wrong))
+                continue
+            files.append(file)
+            places[file.name] = path
+        if len(unreadable) == 1:
+            raise unreadable[0][1]
+        if unreadable:
+            names = ", ".join(path.name for path, _ in unreadable)
+            raise PolicyError(names, *(problem for _, wrong in unreadable for problem in wrong.problems))
+        return cls(schema, files, places)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -288,18 +307,20 @@ class PolicyBook:
             raise PolicyError(name, f"no such policy{did_you_mean(name, self._shelves)}; there are: {valid}")
         return shelf
 
-    def _shelf(self, file: "PolicyFile", problems: list[str]) -> "_Shelf":
+    def _shelf(self, file: "PolicyFile", problems: "list[_Wrong]") -> "_Shelf":
         if not file.versions:
-            problems.append("it has no version; give it one [[versions]] with a from and its numbers")
+            problems.append(_Wrong("it has no version; give it one [[versions]] with a from and its numbers", "name"))
         for before, after in pairwise(file.versions):
             if before.since >= after.since:
-                problems.append(f"version {after.since} stands after version {before.since}; order them by date")
+                says = f"version {after.since} stands after version {before.since}; order them by date"
+                problems.append(_Wrong(says, "from", f"from = {before.since}"))
         stated: dict[str, Any] = {}
         versions = []
         for version in file.versions:
             stated = _merged(stated, version.numbers)
             numbers, found = self._checked(stated)
-            problems.extend(f"version {version.since}: {problem}" for problem in found)
+            since = f"from = {version.since}"
+            problems.extend(_Wrong(f"version {version.since}: {each}", each.split(" ")[0], since) for each in found)
             if not found:
                 versions.append(Policy(file.name, version.since, numbers))
         return _Shelf(file.description, tuple(versions), tuple(version.valid_from for version in versions))
@@ -327,13 +348,29 @@ class PolicyBook:
             try:
                 values[name] = msgspec.convert(stated[name], field.type)
             except msgspec.ValidationError as wrong:
-                problems.append(f"{name} = {json.dumps(stated[name], default=str)}: {wrong}")
-        if unknown:
+                problems.append(f"{name} = {json.dumps(stated[name], default=str)}: {plainly(str(wrong))}")
+        if any(not did_you_mean(name, self._fields) for name in unknown):
             problems.append(f"valid numbers: {', '.join(sorted(self._fields))}")
         if problems:
             return {}, problems
         numbers = self._schema(**values)
         return msgspec.to_builtins(numbers), list(numbers.problems())
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """Something wrong with a file: at the line that gives `key` a value, behind the one that begins with `since`."""
+
+    says: str
+    key: str
+    since: str | None = None
+
+
+def _placed(name: str, wrong: _Wrong, file: Path | None, *, named: bool) -> str:
+    if file is None:
+        return f"{name}: {wrong.says}" if named else wrong.says
+    line = toml_line(file, wrong.key, [wrong.since] if wrong.since is not None else [])
+    return Problem(wrong.says, str(file), line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,8 +404,13 @@ def read_policy_file(path: Path) -> PolicyFile:
     """What a TOML file says, its numbers not yet checked; PolicyError names the file where it cannot be understood."""
     try:
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), PolicyFile)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError, OSError) as wrong:
-        raise PolicyError(path.name, f"{wrong}; a policy file has name, description and [[versions]]") from wrong
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError, OSError, RecursionError) as wrong:
+        at = re.search(r" \(at line (\d+), column \d+\)", str(wrong))
+        says = str(wrong).replace(at[0], "") if at else plainly(str(wrong))
+        problem = Problem(
+            f"{says}; a policy file has name, description and [[versions]]", str(path), int(at[1]) if at else None
+        )
+        raise PolicyError(path.name, problem) from wrong
 
 
 def canonical_json(value: object) -> str:

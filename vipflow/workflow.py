@@ -64,11 +64,13 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a case remembers. Stored with `facts_version`; `upgrades[n]` takes the plain dict of version n+1 to
     version n+2.
 
-    Upgrades are pure and applied on read.
+    Upgrades are pure and applied on read. `golden[n]` is a row of version n+1 as it was stored (JSON): `vipflow check`
+    loads each, so that no upgrade is lost.
     """
 
     facts_version: ClassVar[int] = 1
     upgrades: ClassVar[tuple[Callable[[dict[str, Any]], dict[str, Any]], ...]] = ()
+    golden: ClassVar[tuple[str, ...]] = ()
 
 
 # A guard is an obstacle: None, or the reason why not. Its three arguments are the case's facts (None while opening),

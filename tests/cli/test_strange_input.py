@@ -38,7 +38,7 @@ def test_a_workflow_file_that_ends_the_program_is_named(cli: Cli, tmp_path: Path
     (tmp_path / "config.toml").write_text('[folders]\nworkflows = "flows"\n', encoding="utf-8")
     found = cli("check")
     assert found.code == 1
-    assert "leaving.py: line 3: SystemExit: 3" in found.out + found.err
+    assert "leaving.py line 3: it ends the program (sys.exit)" in found.out + found.err
 
 
 def test_settings_that_nest_without_end_are_no_settings(cli: Cli, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from vipflow.delivery.render import Templates
 from vipflow.delivery.transport import Outcome, Parcel, Paused
 from vipflow.engine.plain import PlainTrade
 from vipflow.engine.verify import verify
-from vipflow.operations.installation import load_workflow_files
+from vipflow.operations.workflow_files import load_workflow_files
 from vipflow.store.database import Database
 
 LIBRARY = Path(__file__).parents[2] / "examples" / "library"

@@ -301,7 +301,7 @@ def test_the_check_tells_every_problem_at_once_with_file_line_and_remedy(write):
         f"{folder}/paid/fr/body.txt line 1: a fact is absent here; write it inside {{% if fact %}} … {{% endif %}} "
         "(sample: without po_number)",
         f"{folder}/paid/en/body.txt line 2: mails of paid know no fact 'custmer' (did you mean customer?)",
-        f"{folder}/late/fr/body.txt line 1: Expected an expression, got 'end of statement block'",
+        f"{folder}/late/fr/body.txt line 1: a fact is missing here; write for example {{{{ due_on | day }}}}",
         f"{folder}/late/en/subject.txt: is missing; write this file",
         "template stray: no workflow sends it; rename or remove its folder",
     ]

@@ -14,7 +14,7 @@ from tests.docs.pages import ROOT
 from vipflow.clock import StillClock
 from vipflow.engine import Engine, Verdict, read_envelope
 from vipflow.engine.plain import PlainTrade
-from vipflow.operations.installation import load_workflow_files
+from vipflow.operations.workflow_files import load_workflow_files
 from vipflow.store import tables
 from vipflow.store.database import open_database
 from vipflow.store.schema import create_all

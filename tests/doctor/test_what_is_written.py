@@ -62,7 +62,7 @@ def test_a_workflow_file_that_raises_is_named_with_its_line(place: Place) -> Non
     seen = place.doctor()
     assert seen.code == 1
     finding = seen.one("workflows", "error")
-    assert "loan.py: line 3: ZeroDivisionError" in finding["says"]
+    assert "loan.py line 3: it raises ZeroDivisionError" in finding["says"]
     assert finding["run"] == ["vipflow check"]
     assert seen.one("stored still declared", "not checked")["remedy"] == "Put the workflow files right first."
 

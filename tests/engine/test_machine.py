@@ -229,7 +229,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a timer that is none": (
         {"timers": ["tomorrow"]},
-        "'tomorrow' is no Timer",
+        "`timers` holds 'tomorrow', which is no Timer; write Timer(",
     ),
     "two timers under one name": (
         {"timers": lambda b: [Timer(b["fresh"], every(days=7, first=n), send=b["poke"]) for n in (1, 2)]},

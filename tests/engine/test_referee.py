@@ -31,7 +31,7 @@ from vipflow.case import Actor, Case, Tenant, View
 from vipflow.decide import obstacles, opening_obstacles
 from vipflow.engine.plain import PlainTrade
 from vipflow.machine import Edge, Machine, Workflows
-from vipflow.operations.installation import load_workflow_files
+from vipflow.operations.workflow_files import load_workflow_files
 from vipflow.vip.catalogue import load_catalogue
 from vipflow.vip.customers import Member, Reseller
 from vipflow.vip.numbers import load_policies

@@ -160,8 +160,8 @@ def test_every_mistake_of_every_file_is_told_at_once(ours: Path, tmp_path: Path)
 
     told = str(refused.value)
     for problem in [
-        "ours.toml: product 2 (65399999CA01A12): its SKU stands twice in this file; keep one",
-        "ours.toml: product 3 (65399999CB01A12): segment = 'commercial': the SKU says education (CB)",
+        "ours.toml line 9: product 2 (65399999CA01A12): its SKU stands twice in this file; keep one",
+        "ours.toml line 16: product 3 (65399999CB01A12): segment = 'commercial': the SKU says education (CB)",
         "product 4 (123CA01A12): sku = '123CA01A12': expected 8 digits, CA, CB or CC, two characters of level, A12",
         "segment = 'comercial': expected commercial, government or education (did you mean commercial?)",
         "family = 'Device': expected teams, enterprise, device or consumable (did you mean device?)",

@@ -83,6 +83,8 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
         opened.callback(_let_the_story_stand, settings, database)  # also where nothing comes of it
         installation = open_installation(settings)
         opened.callback(installation.close)
+        if installation.engine.unfit is not None:
+            raise installation.engine.unfit
         crashed = opened.enter_context(crashes_noted(installation, _last_words))
         if crashed:
             log.warning("crashes_counted", records=len(crashed), most=max(crashed.values()))

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from vipflow.delivery import typography
 from vipflow.delivery.language import LAYOUT
 from vipflow.delivery.render import IN_DIGEST, LAYOUT_FACTS, PARTS, TemplateError, Templates, is_key, is_template
-from vipflow.errors import did_you_mean
+from vipflow.errors import Problem, did_you_mean
 
 _PARIS = ZoneInfo("Europe/Paris")
 
@@ -29,10 +29,11 @@ def check_templates(
     that says what is special about each (`without po_number`). What resellers have of their own is checked like the
     rest; whether there is a reseller of that key, only a database knows.
     """
-    problems = dict.fromkeys(_problems(templates, expected, samples, zone, expected))
+    problems: dict[str, None] = dict.fromkeys(_problems(templates, expected, samples, zone, expected))
     for key, own in _own_folders(templates):
         if not is_key(key):
-            problems[f"{own}: no reseller can have the key {key!r}; rename the folder to the reseller's key"] = None
+            says = f"no reseller can have the key {key!r}; rename the folder to the reseller's key"
+            problems[Problem(says, str(own))] = None
             continue
         touched = expected if any((own / each).exists() for each in ("_shared", LAYOUT)) else _names_in(own)
         for problem in _problems(templates.of(key), expected, samples, zone, touched):
@@ -80,10 +81,10 @@ def _strays(folder: Path) -> Iterator[str]:
     """Files that look like ours and are never read: a slip in a name would go unseen."""
     for file in sorted(each for each in folder.glob("*/*/*") if is_template(each.parents[1])):
         if file.parent.name in typography.LANGUAGES and file.name not in PARTS and not file.name.startswith("."):
-            yield f"{file}: is not read{did_you_mean(file.name, PARTS)}; a template is {', '.join(PARTS)}"
+            yield Problem(f"is not read{did_you_mean(file.name, PARTS)}; a template is {', '.join(PARTS)}", str(file))
     for other in sorted(each for each in folder.glob("*/*") if is_template(each.parent) and each.is_dir()):
         if other.name not in typography.LANGUAGES:
-            yield f"{other}: is not read; mails are written in {' and '.join(typography.LANGUAGES)}"
+            yield Problem(f"is not read; mails are written in {' and '.join(typography.LANGUAGES)}", str(other))
 
 
 def _halves(folders: Sequence[Path]) -> Iterator[str]:
@@ -93,7 +94,8 @@ def _halves(folders: Sequence[Path]) -> Iterator[str]:
             other = file.with_suffix({".txt": ".html", ".html": ".txt"}.get(file.suffix, file.suffix))
             below = [each for each in folders[:place] if (each / other.relative_to(folder)).is_file()]
             if other != file and below and not other.is_file():
-                yield f"{other}: is missing; {file.name} beside it replaces a text that has both, so write both"
+                says = f"is missing; {file.name} beside it replaces a text that has both, so write both"
+                yield Problem(says, str(other))
 
 
 def _problems_of_layout(templates: Templates) -> Iterator[str]:
@@ -101,14 +103,14 @@ def _problems_of_layout(templates: Templates) -> Iterator[str]:
         try:
             asked = templates.facts("", language, LAYOUT)
         except TemplateError as error:
-            yield f"{error.where or templates.layout}: {error.problem}"
+            yield _of(error, str(templates.layout))
             return
         file = str(templates.layout)
         for name in sorted(asked - set(LAYOUT_FACTS)):
             near = did_you_mean(name, LAYOUT_FACTS) or f"; there are {', '.join(LAYOUT_FACTS)}"
-            yield f"{file}{_line_of(file, name)}: a layout knows no fact {name!r}{near}"
+            yield Problem(f"a layout knows no fact {name!r}{near}", file, _line_of(file, name))
         if "content" not in asked:
-            yield f"{file}: the mail itself has no place; write {{{{ content }}}} where it stands"
+            yield Problem("the mail itself has no place; write {{ content }} where it stands", file)
 
 
 def _problems_of(
@@ -123,16 +125,16 @@ def _problems_of(
     for file in templates.files(template, language):
         part = Path(file).name
         if not Path(file).is_file():
-            yield f"{file}: is missing; write this file"
+            yield Problem("is missing; write this file", file)
             return
         try:
             unknown = templates.facts(template, language, part) - set(facts)
         except TemplateError as error:
-            yield f"{error.where or file}: {error.problem}"
+            yield _of(error, file)
             return
         for name in sorted(unknown):
             near = did_you_mean(name, facts) or f"; there are {', '.join(sorted(facts))}"
-            yield f"{file}{_line_of(file, name)}: mails of {template} know no fact {name!r}{near}"
+            yield Problem(f"mails of {template} know no fact {name!r}{near}", file, _line_of(file, name))
         if unknown:
             return
     told: set[str] = set()
@@ -142,23 +144,27 @@ def _problems_of(
             if place == 0:
                 templates.render_item(template, language, context, zone)
         except TemplateError as error:
-            problem = f"{error.where or file}: {error.problem}"
+            problem = _of(error, file)
             if problem not in told:
-                yield f"{problem} (sample: {label})"
+                yield Problem(f"{problem.says} (sample: {label})", problem.file, problem.line)
             told.add(problem)
         else:
             if not rendered.subject:
                 file = templates.files(template, language)[0]
-                yield f"{file}: the subject is empty (sample: {label}); say what the mail is about"
+                yield Problem(f"the subject is empty (sample: {label}); say what the mail is about", file)
                 return
             if not rendered.text.strip():
                 file = templates.files(template, language)[1]
-                yield f"{file}: the mail is empty (sample: {label}); say what happened and what to do"
+                yield Problem(f"the mail is empty (sample: {label}); say what happened and what to do", file)
                 return
 
 
-def _line_of(file: str, name: str) -> str:
+def _of(error: TemplateError, file: str) -> Problem:
+    return Problem(error.problem, error.file or file, error.line)
+
+
+def _line_of(file: str, name: str) -> int | None:
     for count, line in enumerate(Path(file).read_text(encoding="utf-8").splitlines(), 1):
         if re.search(rf"\{{[{{%].*\b{re.escape(name)}\b", line):
-            return f" line {count}"
-    return ""
+            return count
+    return None

@@ -38,6 +38,8 @@ LAYOUT = "layout.html"
 ZONE = "zone of the reseller"  # no template can spell a name with spaces
 APART = "facts set apart"
 """A list, where what is rendered is a page of marks (see `shapes`); and the filter that sets a fact apart."""
+LISTED = "a list and nothing else"
+"""The filter that a loop's list goes through: a text is no list of its letters."""
 
 
 _ALLOWED = {
@@ -82,6 +84,7 @@ class Language(ImmutableSandboxedEnvironment):
         )
         self.globals.clear()
         self.filters = _html_filters(language) if html else _filters(language)
+        self.filters[LISTED] = _listed
         self.tests = {"none": _is_none}
 
     def compile(
@@ -89,6 +92,9 @@ class Language(ImmutableSandboxedEnvironment):
     ) -> Any:
         tree = self.parse(source, name, filename) if isinstance(source, str) else source
         _allow(tree, name, filename, html=self.html)
+        for loop in tree.find_all(nodes.For):
+            loop.iter = nodes.Filter(loop.iter, LISTED, [], [], None, None, lineno=loop.lineno)
+        tree.set_environment(self)
         return super().compile(tree, name, filename, *args, **options)
 
     def asks_what_is_in(self, name: str, facts: Set[str]) -> bool:
@@ -140,7 +146,9 @@ class _Typing(Extension):
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
         if len(source) > MOST_SOURCE:
-            raise jinja2.TemplateSyntaxError(f"has over {MOST_SOURCE} characters", 1, name, filename)
+            raise jinja2.TemplateSyntaxError(
+                f"has over {MOST_SOURCE:,} characters; a mail is shorter", 1, name, filename
+            )
         return "\n".join(map(_keep_blanks, source.replace("\r\n", "\n").split("\n")))
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
@@ -211,7 +219,7 @@ def _allow(tree: nodes.Template, name: str | None, filename: str | None, *, html
     for node in _all(tree):
         kind = type(node)
         if kind not in _ALLOWED:
-            raise refuse(node, _INSTEAD.get(kind, f"{kind.__name__} is not part of the templates' language"))
+            raise refuse(node, _instead(node))
         if isinstance(node, nodes.Filter) and node.name != APART:
             if node.name not in FILTERS:
                 raise refuse(
@@ -247,6 +255,19 @@ def _allow(tree: nodes.Template, name: str | None, filename: str | None, *, html
             raise refuse(node, "an HTML file includes HTML files: _shared/<language>/<name>.html")
         elif isinstance(node, nodes.Const) and isinstance(node.value, float):
             raise refuse(node, "only whole numbers are used")
+
+
+def _instead(node: nodes.Node) -> str:
+    said = _INSTEAD.get(type(node))
+    if said is not None:
+        return said
+    if isinstance(node, nodes.Concat):
+        return "texts are not joined with ~; write facts side by side: {{ reader }} {{ title }}"
+    if isinstance(node, (nodes.BinExpr, nodes.UnaryExpr)):
+        return "nothing can be computed; let the workflow's vocabulary give the fact"
+    if isinstance(node, (nodes.List, nodes.Tuple, nodes.Dict)):
+        return "lists and tables cannot be written; they come from the facts"
+    return f"{type(node).__name__} is not part of the templates' language"
 
 
 def _all(node: nodes.Node) -> Iterator[nodes.Node]:
@@ -294,7 +315,10 @@ class Survey:
     def _size_of_file(self, name: str) -> int:
         if name in self.open:
             raise jinja2.TemplateSyntaxError(
-                f"{' includes '.join([*self.open, name])}: without end", 1, name, self.files[name]
+                f"{' includes '.join([*self.open, name])}, without end; take one {{% include %}} out",
+                1,
+                name,
+                self.files[name],
             )
         if name not in self.sizes:
             self.open.append(name)
@@ -388,6 +412,18 @@ def _apart(context: Context, value: Any) -> Any:
     if apart is None or type(value) is Markup or isinstance(value, Undefined):
         return value
     return set_apart(str(value), apart)
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, (list, tuple, Undefined)):
+        return value
+    raise ValueError(f"a loop goes over a list, and this fact is {_called(value)}; write it as it is: {{{{ … }}}}")
+
+
+def _called(value: Any) -> str:
+    """What a fact is, for an author."""
+    kinds = {str: "a text", int: "a number", bool: "a yes or no", dict: "several facts under one name"}
+    return "absent here" if value is None else kinds.get(type(value), f"a {type(value).__name__}")
 
 
 def _is_none(value: Any) -> bool:

@@ -23,6 +23,7 @@ from vipflow.config import shipped
 from vipflow.delivery import html, shapes, typography
 from vipflow.delivery.html import Brand
 from vipflow.delivery.language import APART, LAYOUT, ZONE, Language, Survey
+from vipflow.delivery.plainly import plainly
 from vipflow.delivery.shapes import KEPT, Shape
 from vipflow.errors import VipflowError, did_you_mean
 
@@ -241,17 +242,20 @@ class Templates:
         problem = str(error) or type(error).__name__
         file, line = None, None
         if isinstance(error, jinja2.TemplateSyntaxError):
-            file, line, problem = error.filename, error.lineno, error.message or problem
+            file, line, problem = error.filename, error.lineno, plainly(error.message or problem)
         elif isinstance(error, jinja2.TemplateNotFound):
             file, problem = str(self._path(str(error.name))), "is missing; write this file"
+        elif isinstance(error, UnicodeDecodeError):
+            problem = plainly(problem)
         elif isinstance(error, RecursionError):
-            problem = "it nests too deeply"
+            problem = "it nests too deeply; write fewer tags or brackets inside one another"
         else:
             frames = [
                 frame
                 for frame in traceback.extract_tb(error.__traceback__)
                 if frame.filename.endswith((".txt", ".html"))
             ]
+            problem = plainly(problem) if "isoformat" in problem else problem
             if frames:
                 file, line = frames[-1].filename, frames[-1].lineno
         return TemplateError(template, language, problem, file, line)

@@ -56,6 +56,8 @@ class Engine:
         self._bell = Bell()
         self.heard: Callable[[Batch], None] = lambda _: None
         """Told of each batch of events or timers once it is on disk: for whoever counts."""
+        self.unfit: VipflowError | None = None
+        """Why nothing may be decided: stored cases do not find themselves in the workflow files (`engine.fit`)."""
         self._policies: dict[str, Policy] = {}
         self._stored: set[str] = set()
 
@@ -67,6 +69,7 @@ class Engine:
         A verdict returned is on disk. An event that makes the database refuse the batch is found by halving and
         quarantined; the others stand. Raises Busy or DatabaseUnusable where nothing was written.
         """
+        self.check_fit()
         if not envelopes:
             return []
         with collection_paused():
@@ -80,6 +83,7 @@ class Engine:
         One transaction for a tenant's subjects; where one of them makes it fail it is found by halving, and its timers
         are tried again later, so that no subject stops the others.
         """
+        self.check_fit()
         with collection_paused():
             return sweeping.sweep(self, most)
 
@@ -94,16 +98,19 @@ class Engine:
         """Tries events that wait for a case once more, all or those of late: on PostgreSQL the event and the opening of
         its case may have missed each other. Gives how many moved on.
         """
+        self.check_fit()
         return parked.retry_parked(self, received_within, most)
 
     def let_through(self, hold: str, *, most: int = 500) -> int:
         """Applies the first events that a hold keeps, though it is still in force: whoever releases it does so until
         none is left, so that none that arrives meanwhile goes ahead of them. Gives how many moved on.
         """
+        self.check_fit()
         return parked.let_through(self, hold, most)
 
     def retry_event(self, tenant: int, source: str, event_id: str) -> tuple[str, str | None]:
         """Tries one event that waits once more: its verdict then, and what it waits for if it still does."""
+        self.check_fit()
         return parked.retry_event(self, tenant, source, event_id)
 
     def expire_parked(self, *, most: int = 500) -> int:
@@ -157,8 +164,14 @@ class Engine:
 
     # --- writing --------------------------------------------------------------------------------------------------
 
+    def check_fit(self) -> None:
+        """Raises why nothing may be decided, where that is so."""
+        if self.unfit is not None:
+            raise self.unfit
+
     def write(self, batch: Batch, answered: list[Answered]) -> None:
         """Writes all that the batch decided, within its transaction."""
+        self.check_fit()
         pinned = {w.seen[ref].policy for w in batch.works.values() if w.steps for ref in w.seen}
         batch.settle_names()
         new = {id_: batch.policies[id_].to_json() for id_ in pinned - self._stored}

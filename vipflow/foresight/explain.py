@@ -70,7 +70,7 @@ def explain(workflows: Workflows, seen: Sight, ref: str) -> Explanation:
     closed = {p.event for p in found if not p.possible and p.kind != REPORT}
     opens = _openings_in_time(workflows, seen, ref, closed) if closed else {}
     told = tuple(replace(p, opens_at=_earliest(p, opens.get(p.event))) for p in found)
-    return Explanation(case.ref, machine.name, case.state, machine.labels[case.state], case.since, told)
+    return Explanation(case.ref, machine.name, case.state, machine.label_of(case.state), case.since, told)
 
 
 def _possibilities(

@@ -20,7 +20,7 @@ from vipflow.operations.allowed import not_allowed, refused
 from vipflow.operations.forms import checked
 from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
-from vipflow.operations.words import happened_label, state_label
+from vipflow.operations.words import event_label, happened_label, state_label
 from vipflow.store import past, reading
 from vipflow.workflow import Person, Text
 

@@ -15,6 +15,7 @@ from vipflow.delivery.digest import FACTS as DIGEST_FACTS
 from vipflow.errors import NotFound, did_you_mean
 from vipflow.machine import Workflows
 from vipflow.operations.installation import Files
+from vipflow.operations.made_up import contexts_made_up
 
 COMMON_WORDS = ("person", "reseller", "manager", "customer", "contact", "reference")
 """What every mail is told, whatever it is about (`VipTrade.common_words`, and the reference of its case)."""
@@ -83,12 +84,16 @@ def preview_template(
 
 
 def template_problems(files: Files) -> list[str]:
-    """Everything wrong with the templates, each rendered in every language with every sample."""
+    """Everything wrong with the templates, each rendered in every language with every sample; those of other workflows
+    than the shipped with facts that are made up.
+    """
     expected, known = facts_of(files.workflows), dict(samples_of(files.workflows))
+    contexts, missing = contexts_made_up(files.workflows, files.trade, known)
+    known |= contexts
     if files.workflows.root.name == "customer":  # whose account managers may ask for digests
         expected[DIGEST] = list(DIGEST_FACTS)
         known[DIGEST] = {"one mail": samples.DIGEST}
-    return check_templates(files.templates, expected, known)
+    return [*missing, *check_templates(files.templates, expected, known)]
 
 
 def facts_of(workflows: Workflows) -> dict[str, list[str]]:

@@ -3,8 +3,9 @@
 Its content has an id, as a policy's has. A product without a category has none (TOML has no null).
 """
 
+import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias, get_args
 import msgspec
 from msgspec import Meta
 
-from vipflow.errors import BadInput, NotFound, did_you_mean, listed
+from vipflow.errors import BadInput, NotFound, Problem, did_you_mean, listed
+from vipflow.plainly import plainly
 from vipflow.policy import Policy, canonical_json, content_hash
 from vipflow.vip.numbers import Category, Segment
 
@@ -120,33 +122,51 @@ class _Rows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load_catalogue(*paths: Path) -> Catalogue:
     """The shipped products and those of `paths`, where a later row replaces one with its SKU.
 
-    Raises BadInput with every problem of every file at once.
+    Raises CatalogueError with every problem of every file at once.
     """
     products: list[Product] = []
-    problems: list[str] = []
+    problems: list[Problem] = []
     for path in (SHIPPED_CATALOGUE, *paths):
         found, wrong = _read(path)
         products.extend(found)
-        problems.extend(f"{path.name}: {problem}" for problem in wrong)
+        problems.extend(wrong)
     if problems:
-        raise BadInput("catalogue", listed(problems), "see the shipped catalogue.toml for what a product says")
+        raise CatalogueError(problems)
     return Catalogue(products)
 
 
-def _read(path: Path) -> tuple[list[Product], list[str]]:
+class CatalogueError(BadInput):
+    """Raised when product files state what cannot be; it carries every problem at once."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("catalogue", listed(problems), "see the shipped catalogue.toml for what a product says")
+        self.problems = problems
+
+
+def _read(path: Path) -> tuple[list[Product], list[Problem]]:
     """The products of a file, and every problem that it has."""
+    file = str(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as wrong:
-        return [], [f"cannot be read: {wrong}"]
-    problems = [f"{key!r} is not known here; expected [[products]]" for key in content if key != "products"]
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+    except OSError as wrong:
+        return [], [Problem(f"cannot be read: {wrong.strerror}; set folders.catalogues in config.toml", file)]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as wrong:
+        return [], [Problem(f"cannot be read: {plainly(str(wrong))}", file)]
+    problems = []
+    for key in content:
+        if key != "products":
+            near = did_you_mean(key, ["products"])
+            problems.append(Problem(f"{key!r} is not known here{near}; expected [[products]]", file))
     rows = content.get("products", [])
     if not isinstance(rows, list):
-        return [], [*problems, "products must be written as [[products]]"]
+        return [], [*problems, Problem("products must be written as [[products]]", file, _begins(text)[0])]
+    begins = _begins(text)
     products: dict[str, Product] = {}
     for position, row in enumerate(rows, start=1):
+        line = begins[position - 1] if position <= len(begins) else None
         if not isinstance(row, dict):
-            problems.append(f"product {position} must be a table, [[products]]")
+            problems.append(Problem(f"product {position} must be a table, [[products]]", file, line))
             continue
         name = f"product {position} ({row['sku']})" if "sku" in row else f"product {position}"
         found = list(_row_problems(row))
@@ -154,8 +174,14 @@ def _read(path: Path) -> tuple[list[Product], list[str]]:
             found.append("its SKU stands twice in this file; keep one")
         if not found:
             products[row["sku"]] = msgspec.convert(row, Product)
-        problems.extend(f"{name}: {problem}" for problem in found)
+        problems.extend(Problem(f"{name}: {problem}", file, line) for problem in found)
     return list(products.values()), problems
+
+
+def _begins(text: str) -> list[int | None]:
+    """The lines on which a product begins."""
+    found = [at for at, line in enumerate(text.splitlines(), 1) if re.match(r"\s*\[\[?\s*\"?products", line)]
+    return [*found] or [None]
 
 
 def _row_problems(row: dict[str, Any]) -> Iterator[str]:

@@ -12,8 +12,9 @@ from vipflow.machine import Workflows
 from vipflow.operations.checking import check_all
 from vipflow.operations.doctor.findings import Finding, Unknown, counted, do, error, note, ok, warning
 from vipflow.operations.doctor.patient import Patient
-from vipflow.operations.installation import load_files, load_workflow_files
+from vipflow.operations.installation import load_files
 from vipflow.operations.policy_notice import older_than_files
+from vipflow.operations.workflow_files import load_workflow_files
 from vipflow.store.health import Stored, stored_names
 
 _SHOWN = 5  # problems of one kind; `vipflow check` shows all
@@ -84,7 +85,7 @@ def _stored(patient: Patient, most: int | None) -> Iterator[Finding]:
         stored = stored_names(connection, most)
     strange = list(_strange(stored, workflows))
     for says, remedy in strange:
-        yield error("stored", says, remedy, "vipflow workflow list")
+        yield error("stored", says, remedy, "vipflow workflow apply")
     if not strange:
         seen = "all cases and timers" if stored.whole else f"the first {most:,} cases and timers"
         more = "" if stored.whole else " (`vipflow doctor --only stored` looks at all)"
@@ -103,12 +104,12 @@ def _strange(stored: Stored, workflows: Workflows) -> Iterator[tuple[str, str]]:
         elif state not in machine.states:
             near, are = did_you_mean(state, machine.states), do(count, "is", "are")
             says = f"{cases} of {workflow} {are} {state}, a state that its file does not declare{near}."
-            yield says, f"Declare {state} again in the file of {workflow}, with ways out of it."
+            yield says, f"Say what its cases become, or declare {state} again in the file of {workflow}."
     for (workflow, event), count in sorted(stored.events.items()):
         machine = workflows.get(workflow)
         if machine is not None and event not in {sent for timers in machine.timers.values() for sent, _, _ in timers}:
             says = f"{counted(count, 'timer')} of {workflow} will send {event}, which no timer of its file sends."
-            yield says, f"Declare the timer that sends {event} again in the file of {workflow}."
+            yield says, f"Say what it becomes, or declare the timer that sends {event} again in the file of {workflow}."
 
 
 def pinned_as_written(patient: Patient) -> Iterator[Finding]:
