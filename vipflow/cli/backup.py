@@ -52,7 +52,8 @@ def backup(
         session.out.answer(None, verified_told(made.verified, made.not_verified))
         if made.not_in_it:
             session.out.note("Not in it, so keep a copy: " + ", ".join(made.not_in_it) + ".")
-            session.out.note("Keep the key of the seals elsewhere than your backups: who has both can forge history.")
+        if str(session.settings.audit.key) in made.not_in_it:
+            session.out.note("Keep the key of the seals away from your backups: who has both can forge history.")
     if made.verified is not None and not made.verified.ok:
         findings(session, made.verified)
         raise typer.Exit(FAULT)
@@ -61,7 +62,7 @@ def backup(
 # --- shared with `vipflow db` and `vipflow restore` ------------------------------------------------------------------
 
 
-def exported_told(made: Backup) -> str:
+def exported_told(made: Backup) -> Any:
     """What `db export` says of its file."""
     return _told(made, "Export")
 

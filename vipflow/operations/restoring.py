@@ -12,7 +12,6 @@ import tempfile
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -46,7 +45,7 @@ from vipflow.store.database import Database, DatabaseUnusable, open_database
 from vipflow.store.holds import Scope, count_stopped
 from vipflow.store.meta import database_now, remember_now
 from vipflow.store.moving import holds_nothing, write_all
-from vipflow.store.pages import put_in_place, sync_file, with_log
+from vipflow.store.pages import is_sqlite, put_in_place, sync_file, with_log
 from vipflow.store.schema import head_revision, schema_status, upgrade
 
 
@@ -117,8 +116,8 @@ def _into_sqlite(settings: Settings, source: Path, file: Path, replace: bool, ch
             built = build(source, made, tell)
             with opened(made, role="writer") as database:
                 with database.write() as connection:
-                    hold, waiting = _hold(connection, settings, source, built)
-                found, why = verified(settings, database, tell, None) if check else (None, "not asked for")
+                    held = _hold(connection, settings, source, built)
+                looked = verified(settings, database, tell, None) if check else (None, "not asked for")
             with_log(made, label)
             _belongs_as(file if file.exists() else file.parent, made)
             sync_file(made)
@@ -127,7 +126,7 @@ def _into_sqlite(settings: Settings, source: Path, file: Path, replace: bool, ch
         found_there = _check_free(file, label, replace)  # nobody was kept from writing meanwhile
         aside = None if found_there is None else _name_aside(file)
         put_in_place(made, file, aside)
-    return _restored(source, label, built, hold, waiting, str(aside) if aside else None, found, why)
+    return _restored(source, label, built, held, aside, looked)
 
 
 def _check_free(file: Path, label: str, replace: bool) -> str | None:
@@ -143,10 +142,12 @@ def _what_is_there(file: Path) -> str | None:
     try:
         if not file.exists() or file.stat().st_size == 0:
             return None
-        with opened(file, role="reader") as database, database.read() as connection:
-            return None if holds_nothing(connection) else "it holds somebody's data"
+        if is_sqlite(file):
+            with opened(file, role="reader") as database, database.read() as connection:
+                return None if holds_nothing(connection) else "it holds somebody's data"
     except (VipflowError, OSError):
-        return "there is a file that cannot be read as a database"
+        pass
+    return "there is a file that cannot be read as a database"
 
 
 def _name_aside(file: Path) -> Path:
@@ -179,7 +180,7 @@ def _into_postgresql(
     try:
         _check_empty(database)
         with tempfile.TemporaryDirectory(prefix="vipflow-") as folder:
-            lines = source if form == "json lines" else _as_lines(source, Path(folder), tell)
+            lines, found = (source, None) if form == "json lines" else _as_lines(source, Path(folder), tell)
             built = check_lines(lines, tell)
             _check_schema(database, built)
             with database.write() as connection:
@@ -187,24 +188,24 @@ def _into_postgresql(
                 _check_holds_nothing(connection, database)
                 fill_from(connection, lines, built, tell)
                 upgrade(connection)
-                hold, waiting = _hold(connection, settings, source, built)
+                held = _hold(connection, settings, source, built)
                 connection.exec_driver_sql("ANALYZE")  # or the first plans know nothing of what came in
-        found, why = verified(settings, database, tell, None) if check else (None, "not asked for")
-        return _restored(source, database.label, built, hold, waiting, None, found, why)
+        looked = verified(settings, database, tell, None) if check else (None, "not asked for")
+        return _restored(source, database.label, found or built, held, None, looked)
     except OSError as wrong:
         raise cannot_write("a temporary file", wrong) from wrong
     finally:
         database.dispose()
 
 
-def _as_lines(source: Path, folder: Path, tell: Progress) -> Path:
-    """A backup of SQLite as an export."""
+def _as_lines(source: Path, folder: Path, tell: Progress) -> tuple[Path, Built]:
+    """A backup of SQLite as an export, and what it was."""
     file = folder / "restored.db"
-    build(source, file, tell)
+    built = build(source, file, tell)
     lines = folder / "restored.jsonl"
     with opened(file, role="reader") as database, database.read() as connection, lines.open("wb") as out:
         write_all(connection, out.write, schema=head_revision())
-    return lines
+    return lines, built
 
 
 def _check_empty(database: Database) -> None:
@@ -268,19 +269,25 @@ def _with_what_comes_next(settings: Settings, made: Restored) -> Restored:
 
 
 def _restored(
-    source: Path, label: str, built: Built, hold: str, waiting: int, aside: str | None, *found: Any
+    source: Path,
+    label: str,
+    built: Built,
+    held: tuple[str, int],
+    aside: Path | None,
+    found: tuple[Verified | None, str | None],
 ) -> Restored:
     return Restored(
-        str(source),
-        built.form,
-        label,
-        built.as_of,
-        built.schema,
-        head_revision(),
-        built.rows,
-        hold,
-        waiting,
-        aside,
-        *found,
+        source=str(source),
+        form=built.form,
+        database=label,
+        as_of=built.as_of,
+        schema_found=built.schema,
+        schema=head_revision(),
+        rows=built.rows,
+        hold=held[0],
+        mails_waiting=held[1],
+        aside=None if aside is None else str(aside),
+        verified=found[0],
+        not_verified=found[1],
         seals=None,
     )

@@ -199,7 +199,7 @@ class Archive:
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
-        self._name = name
+        self.name = name
         self._number = 0
         self._signature = sha256()
         self._closes: list[Close] = []
@@ -221,7 +221,7 @@ class Archive:
         """All rows, some at a time: with their table, and the line of the first."""
         total = 0
         for shape in self.shapes:
-            first, rows = self._number + 1, 0
+            first, rows = (self._number + 1 if self._closes else 1), 0  # the header is signed with the first table
             part: list[Row] = []
             while (line := self._line(f"inside {shape.name}")).startswith(shape.prefix):
                 try:
@@ -274,7 +274,7 @@ class Archive:
         if close.rows != rows:
             self._refuse(f"{close.rows:,} rows of {shape.name} were written, and {rows:,} are here")
         if close.sha256 != self._signature.hexdigest():
-            where = f"the lines {first} to {self._number - 1}" if rows else "a line before it"
+            where = f"the lines {first} to {self._number - 1}" if first < self._number else "a line before it"
             self._refuse(f"something in {where} ({shape.name}) is not as it was written")
         self._closes.append(close)
         self._signature.update(line)
@@ -311,7 +311,7 @@ class Archive:
         return line
 
     def _refuse(self, problem: str, remedy: str = "nothing was taken from it; take another copy") -> NoReturn:
-        raise BadInput(f"{self._name} line {self._number}", problem, remedy) from None
+        raise BadInput(f"{self.name} line {self._number}", problem, remedy) from None
 
 
 class _Format(msgspec.Struct, frozen=True):

@@ -137,9 +137,13 @@ def fill(connection: Connection, archive: Archive, done: Count | None = None) ->
             insert = Insert(_table(shape), list(shape.kinds))
         try:
             insert.run(connection, rows)
-        except (IntegrityError, DataError) as wrong:
+        except DBAPIError as wrong:
+            if not _is_about_the_row(wrong):
+                raise
             problem = f"the database does not take a row of {shape.name} ({' '.join(str(wrong.orig).split())})"
-            raise BadInput(f"the lines {line} to {line + len(rows) - 1}", problem, "nothing was kept") from None
+            raise BadInput(
+                f"{archive.name} lines {line} to {line + len(rows) - 1}", problem, "nothing was kept"
+            ) from None
         total += len(rows)
         if done is not None:
             done(total)
@@ -148,8 +152,13 @@ def fill(connection: Connection, archive: Archive, done: Count | None = None) ->
     for ours, theirs in zip(found.closes, archive.written.closes, strict=True):
         if ours != theirs:
             problem = f"what came of its table {ours.table} is not what it says"
-            raise BadInput("the file", problem, "nothing was kept: it was not written by `vipflow db export`")
+            raise BadInput(archive.name, problem, "nothing was kept: it was not written by `vipflow db export`")
     return found
+
+
+def _is_about_the_row(wrong: DBAPIError) -> bool:
+    """Whether it is the content that the database does not take; `54`: a key is too long for PostgreSQL's indexes."""
+    return isinstance(wrong, (IntegrityError, DataError)) or str(getattr(wrong.orig, "sqlstate", "")).startswith("54")
 
 
 def _check_known(archive: Archive) -> None:
@@ -157,7 +166,7 @@ def _check_known(archive: Archive) -> None:
         table = known.metadata.tables.get(shape.name)
         if table is None or any(c not in table.c or _kind(table.c[c].type) != kind for c, kind in shape.kinds.items()):
             problem = f"its table {shape.name} is none that this release knows"
-            raise BadInput("the file", problem, "take the release that wrote it, or a later one")
+            raise BadInput(archive.name, problem, "take the release that wrote it, or a later one")
 
 
 def _rows(connection: Connection, shape: Shape) -> Iterator[Sequence[Sequence[Any]]]:

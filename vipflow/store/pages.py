@@ -42,6 +42,12 @@ def copy_pages(database: Database, target: Path, label: str, done: Pages | None 
             raise _told(label, error) from error
 
 
+def is_sqlite(file: Path) -> bool:
+    """Whether it begins as SQLite's files do."""
+    with file.open("rb") as opened:
+        return opened.read(len(MAGIC)) == MAGIC
+
+
 def damage_of(file: Path, label: str) -> str | None:
     """What SQLite finds wrong with a file that nobody writes; None for a sound one. Raises DatabaseUnusable where it
     cannot be read at all.
@@ -107,6 +113,8 @@ def sync_file(file: Path) -> None:
 
 def _closed_by_everybody(file: Path, label: str) -> bool:
     """Takes the log into the file, which SQLite does only while nobody else has it open; False for a damaged one."""
+    if not is_sqlite(file):  # SQLite would still tidy away what it takes for its log
+        return False
     try:
         with closing(sqlite3.connect(file, timeout=1.0, isolation_level=None)) as connection:
             (journal,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
