@@ -9,6 +9,7 @@ from hashlib import sha256
 import pytest
 from sqlalchemy import Boolean, Date, Integer, func, insert, select, text
 
+from tests.postgres import PostgresServer
 from tests.store.test_round_trips import BYTES, NOON, TEXTS
 from vipflow.errors import BadInput, SchemaError
 from vipflow.store.archive import Archive
@@ -83,7 +84,7 @@ def brought_in(database: Database, lines: bytes) -> None:
 
 @pytest.fixture
 def another(
-    tmp_path, postgres_server: Callable[..., object]
+    tmp_path, postgres_server: PostgresServer
 ) -> Iterator[Callable[[str], Database]]:  # a database of either kind, with our tables
     made: list[Database] = []
 

@@ -121,11 +121,11 @@ def _into_sqlite(settings: Settings, source: Path, file: Path, replace: bool, ch
             with_log(made, label)
             _belongs_as(file if file.exists() else file.parent, made)
             sync_file(made)
+            found_there = _check_free(file, label, replace)  # nobody was kept from writing meanwhile
+            aside = None if found_there is None else _name_aside(file)
+            put_in_place(made, file, aside)
         except OSError as wrong:
             raise cannot_write(label, wrong) from wrong
-        found_there = _check_free(file, label, replace)  # nobody was kept from writing meanwhile
-        aside = None if found_there is None else _name_aside(file)
-        put_in_place(made, file, aside)
     return _restored(source, label, built, held, aside, looked)
 
 

@@ -81,10 +81,8 @@ def put_in_place(new: Path, file: Path, aside: Path | None, patience: float = PA
     with Gate(file, label, patience).held():
         if file.exists():
             sound = _closed_by_everybody(file, label)
-            if aside is not None and sound:
-                os.link(file, aside)
-            elif aside is not None:
-                file.rename(aside)
+            if aside is not None:
+                _keep(file, aside, in_place=sound)
         for ending in _BESIDE:  # the log of an old database must not be taken for the new one's
             left = file.with_name(file.name + ending)
             if left.exists():
@@ -109,6 +107,16 @@ def sync_file(file: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _keep(file: Path, aside: Path, *, in_place: bool) -> None:
+    if in_place:
+        try:
+            os.link(file, aside)
+            return
+        except OSError:
+            pass  # a disk that knows no second name for a file
+    file.rename(aside)
 
 
 def _closed_by_everybody(file: Path, label: str) -> bool:
