@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -383,6 +384,55 @@ def test_seals_made_since_are_named_with_the_way_on(
     again = restore(there, tmp_path / "backup", replace=True, check=False)
     assert again.seals is not None
     assert "vipflow audit restored REASON" in again.seals
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from vipflow.config import load_settings
+from vipflow.operations.backups import backup
+from vipflow.operations.restoring import restore
+
+act, step, file = sys.argv[1:]
+
+def killed(what, done, total):
+    if what == step:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+settings = load_settings(Path("config.toml"))
+if act == "backup":
+    backup(settings, Path(file), check=True, progress=killed)
+else:
+    restore(settings, Path(file), replace=settings.database.url.startswith("sqlite"), progress=killed)
+"""
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_killed_at_any_step_nothing_has_its_name_and_what_was_there_is_there(
+    world: World, settings: Settings, tmp_path: Path, elsewhere: Callable[[str], Settings], kind: str
+):
+    export(settings, tmp_path / "lines")
+    there = elsewhere(kind)
+    folder = there.audit.key.parent
+    (folder / "config.toml").write_text(f'[database]\nurl = "{there.database.url}"\n')
+    if kind == "sqlite":
+        restore(there, tmp_path / "lines", check=False)
+        for step in ("Copying pages", "Looking for damage", "Verifying customers"):
+            assert killed_at(folder, "backup", step, folder / "new")
+            assert not (folder / "new").exists()
+    before = rows_of(there, folder / "before") if kind == "sqlite" else None
+    for step in ("Checking the file", "Bringing in rows", *(["Verifying customers"] if kind == "sqlite" else [])):
+        assert killed_at(folder, "restore", step, tmp_path / "lines")
+        if before is not None:
+            assert rows_of(there, folder / f"after {step}") == before
+    assert restore(there, tmp_path / "lines", replace=kind == "sqlite").rows["subjects"] == 3
+
+
+def killed_at(folder: Path, act: str, step: str, file: Path) -> bool:
+    program = [sys.executable, "-c", KILLED, act, step, str(file)]
+    done = subprocess.run(program, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
+    return done.returncode == -signal.SIGKILL
 
 
 # --- refused: nothing is changed -----------------------------------------------------------------------------------

@@ -243,11 +243,11 @@ def exported_once(tmp_path_factory) -> bytes:
     return found
 
 
-def test_a_file_signed_anew_that_the_tables_do_not_take_leaves_nothing(database, exported_once):
-    """Who writes his own signature gets past it, and not past the rules of the tables."""
+def test_a_file_summed_anew_that_the_tables_do_not_take_leaves_nothing(database, exported_once):
+    """Who writes checksums of his own gets past them, and not past the rules of the tables."""
     lines = exported_once.replace(b'{"tenants":{"id":2,', b'{"tenants":{"id":1,')
     with pytest.raises(BadInput, match=r"the file lines \d+ to \d+: the database does not take a row of tenants"):
-        brought_in(database, _signed_anew(lines))
+        brought_in(database, _summed_anew(lines))
     with database.read() as connection:
         assert holds_nothing(connection)
 
@@ -261,24 +261,24 @@ def test_a_key_that_is_too_long_for_an_index_of_postgresql_is_named(another, tmp
         brought_in(another("postgresql"), exported(first))
 
 
-def test_a_file_signed_anew_that_is_not_written_as_we_write_leaves_nothing(database, exported_once):
+def test_a_file_summed_anew_that_is_not_written_as_we_write_leaves_nothing(database, exported_once):
     lines = exported_once.replace(b'"created_at":"2026-03-01T12:00:00Z"', b'"created_at":"2026-03-01T13:00:00+01:00"')
     with pytest.raises(BadInput, match="what came of its table messages is not what it says"):
-        brought_in(database, _signed_anew(lines))
+        brought_in(database, _summed_anew(lines))
     with database.read() as connection:
         assert holds_nothing(connection)
 
 
-def _signed_anew(lines: bytes) -> bytes:
-    signature, out = sha256(), []
+def _summed_anew(lines: bytes) -> bytes:
+    checksum, out = sha256(), []
     for line in lines.splitlines(keepends=True):
         if line.startswith((b'{"close":', b'{"end":')):
             told = json.loads(line)
-            next(iter(told.values()))["sha256"] = signature.hexdigest()
+            next(iter(told.values()))["sha256"] = checksum.hexdigest()
             out.append(json.dumps(told, separators=(",", ":")).encode() + b"\n")
         else:
             out.append(line)
-        signature.update(out[-1])
+        checksum.update(out[-1])
     return b"".join(out)
 
 

@@ -71,8 +71,8 @@ def export(
 ) -> None:
     """Writes everything into one file of JSON lines, while others work.
 
-    A line for each row, table by table, and signed: `vipflow db import` takes it into an empty database of either kind.
-    What holds the same gives the same file, to the byte. For a file that is verified as well, see `vipflow backup`.
+    A line for each row, table by table, with checksums: `vipflow db import` takes it into an empty database of either
+    kind. What holds the same gives the same file, to the byte. `vipflow backup` verifies as well what it writes.
     """
     from vipflow.operations.backups import export
 

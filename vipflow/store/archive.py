@@ -2,7 +2,7 @@
 
 The first line is the header: format, release, schema, as of when, and each table's columns with their kinds. Then table
 by table a line for each row, in the order of its key, and a line that closes the table; the last line is the end. Each
-of the latter counts, and signs all that stands before it:
+of the latter counts, and has a checksum over all that stands before it:
 
     {"vipflow":{"format":1,"version":"0.1.0","schema":"0002","as_of":"…","tables":{"tenants":{"id":"integer",…},…}}}
     {"tenants":{"id":1,"key":"north",…}}
@@ -69,7 +69,7 @@ class Close(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class End(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The last line: all rows, and the signature over all bytes before it."""
+    """The last line: all rows, and the checksum of all bytes before it."""
 
     rows: int
     sha256: str
@@ -161,10 +161,10 @@ def write_archive(
     done: Count | None = None,
 ) -> Written:
     """Writes the tables, whose rows `rows_of` gives some at a time in the order of their key."""
-    signature = sha256()
+    checksum = sha256()
 
     def put(content: bytes) -> None:
-        signature.update(content)
+        checksum.update(content)
         write(content)
 
     put(_named("vipflow", header))
@@ -177,10 +177,10 @@ def write_archive(
             rows += len(part)
             if done is not None:
                 done(total + rows)
-        closes.append(Close(shape.name, rows, signature.hexdigest()))
+        closes.append(Close(shape.name, rows, checksum.hexdigest()))
         put(_named("close", closes[-1]))
         total += rows
-    end = End(total, signature.hexdigest())
+    end = End(total, checksum.hexdigest())
     write(_named("end", end))
     return Written(tuple(closes), end)
 
@@ -201,7 +201,7 @@ class Archive:
         self._file = file
         self.name = name
         self._number = 0
-        self._signature = sha256()
+        self._checksum = sha256()
         self._closes: list[Close] = []
         self._end: End | None = None
         self.header = self._header()
@@ -221,7 +221,7 @@ class Archive:
         """All rows, some at a time: with their table, and the line of the first."""
         total = 0
         for shape in self.shapes:
-            first, rows = (self._number + 1 if self._closes else 1), 0  # the header is signed with the first table
+            first, rows = (self._number + 1 if self._closes else 1), 0  # the header counts with the first table
             part: list[Row] = []
             while (line := self._line(f"inside {shape.name}")).startswith(shape.prefix):
                 try:
@@ -250,7 +250,7 @@ class Archive:
 
     def _header(self) -> Header:
         line = self._line("before the header")
-        self._signature.update(line)
+        self._checksum.update(line)
         try:
             found = msgspec.json.decode(line, type=dict[Literal["vipflow"], msgspec.Raw])["vipflow"]
             number = msgspec.json.decode(found, type=_Format).format
@@ -273,16 +273,16 @@ class Archive:
             self._refuse(f"it closes {close.table} where {shape.name} should be closed")
         if close.rows != rows:
             self._refuse(f"{close.rows:,} rows of {shape.name} were written, and {rows:,} are here")
-        if close.sha256 != self._signature.hexdigest():
+        if close.sha256 != self._checksum.hexdigest():
             where = f"the lines {first} to {self._number - 1}" if first < self._number else "a line before it"
             self._refuse(f"something in {where} ({shape.name}) is not as it was written")
         self._closes.append(close)
-        self._signature.update(line)
+        self._checksum.update(line)
 
     def _finish(self, total: int) -> None:
         line = self._line("before its end")
         end: End = self._mark(line, "end", End, "not the end that should stand here")
-        if end != End(total, self._signature.hexdigest()):
+        if end != End(total, self._checksum.hexdigest()):
             self._refuse("the end does not fit what stands before it")
         if self._file.read(1):
             self._number += 1
@@ -299,7 +299,7 @@ class Archive:
         return found[name]
 
     def _line(self, where: str) -> bytes:
-        """The next line. A row is signed here; what closes and ends is signed after it was compared."""
+        """The next line. A row enters the checksum here; what closes a table does so after it was compared."""
         line = self._file.readline(LONGEST_LINE + 1)
         self._number += 1
         if len(line) > LONGEST_LINE:
@@ -307,7 +307,7 @@ class Archive:
         if not line.endswith(b"\n"):
             self._refuse(f"the file ends {'in this line' if line else 'before it'}, {where}: it was cut")
         if not line.startswith((b'{"close":', b'{"end":', b'{"vipflow":')):
-            self._signature.update(line)
+            self._checksum.update(line)
         return line
 
     def _refuse(self, problem: str, remedy: str = "nothing was taken from it; take another copy") -> NoReturn:
