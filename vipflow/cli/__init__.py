@@ -57,6 +57,7 @@ _PANELS = {
         "calendar": "calendar",
     },
     "When something stops": {"incident": "incident", "hold": "hold", "release": "release", "catchup": "catchup"},
+    "Keep and bring back": {"backup": "backup", "restore": "restore"},
     "Look inside": {
         "doctor": "doctor",
         "daemon": "daemon",

@@ -24,6 +24,7 @@ from vipflow.engine.sweeping import SweepReport
 from vipflow.engine.tenants import Tenants
 from vipflow.engine.verdicts import Answer
 from vipflow.engine.writing import Answered, soonest, write_batch
+from vipflow.errors import VipflowError
 from vipflow.machine import Workflows
 from vipflow.policy import Policy
 from vipflow.store import work as store

@@ -30,6 +30,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from vipflow.case import CLOCK
+from vipflow.config import Settings
 from vipflow.decide import still_true, superseded
 from vipflow.engine.batch import Batch
 from vipflow.errors import BadInput
@@ -38,6 +39,7 @@ from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
 from vipflow.store import catchup as store
 from vipflow.store.audit import Act, remember_acts
+from vipflow.store.database import Database
 from vipflow.store.holds import HoldRow, Scope, all_holds, end_hold, take_turns
 from vipflow.store.tenants import all_tenants
 from vipflow.store.work import next_wake
@@ -151,14 +153,7 @@ class CatchUp:
 
     def note_progress(self) -> None:
         """Writes down beside the database how far it has come. Raises OSError where that cannot be written."""
-        with self._installation.database.write() as connection:
-            now = self._installation.engine.now(connection)
-            note = _Note(store.database_id(connection), store.last_position(connection), now)
-        path = _note_path(self._installation)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f"{path.name}.{os.getpid()}")
-        new.write_bytes(msgspec.json.encode(note))
-        new.replace(path)
+        note_progress(self._installation.settings, self._installation.database, self._installation.engine.now)
 
     def _look(self, me: str | None, jumped: str | None) -> Began:
         ours = self._installation
@@ -456,14 +451,26 @@ class _Note(msgspec.Struct, frozen=True):
     at: datetime
 
 
-def _note_path(installation: Installation) -> Path:
-    return installation.settings.daemon.folder / "last_seen.json"
+def note_progress(settings: Settings, database: Database, now_of: Callable[[Connection], datetime]) -> None:
+    """Writes down beside the database how far it has come: what is further is no backup. Raises OSError."""
+    with database.write() as connection:
+        now = now_of(connection)
+        note = _Note(store.database_id(connection), store.last_position(connection), now)
+    path = _note_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new.write_bytes(msgspec.json.encode(note))
+    new.replace(path)
+
+
+def _note_path(settings: Settings) -> Path:
+    return settings.daemon.folder / "last_seen.json"
 
 
 def _noted(installation: Installation, ident: str) -> _Note | None:
     """What was noted here of this database. A note that cannot be read says nothing."""
     try:
-        note = msgspec.json.decode(_note_path(installation).read_bytes(), type=_Note)
+        note = msgspec.json.decode(_note_path(installation.settings).read_bytes(), type=_Note)
     except (OSError, msgspec.MsgspecError):
         note = None
     if note is None or note.database != ident:

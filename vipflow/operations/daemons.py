@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
+from sqlalchemy import Connection
 
 from vipflow.operations.installation import Installation
 from vipflow.store import daemons
@@ -41,6 +42,11 @@ def known_daemons(installation: Installation, *, everybody: bool) -> list[Daemon
         rows = daemons.all_daemons(connection)
     found = [_entry(row, now) for row in rows]
     return found if everybody else [each for each in found if each.state != "stopped"]
+
+
+def living(connection: Connection, now: datetime) -> list[DaemonEntry]:
+    """Those that beat, the latest first."""
+    return [found for row in daemons.all_daemons(connection) if (found := _entry(row, now)).state == "alive"]
 
 
 def _entry(row: Any, now: datetime) -> DaemonEntry:

@@ -75,10 +75,16 @@ def migrate(database: Database | str) -> SchemaStatus:
         if before.state == "newer":
             raise _written_by_newer(database, before)
         if before.state != "current":
-            with _scripts() as config:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+            upgrade(connection)
     return before
+
+
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Brings a database to a revision, its own or a later one, within the caller's transaction."""
+    _wait_for_other_migrations(connection)
+    with _scripts() as config:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 def create_all(database: Database) -> None:
@@ -96,7 +102,11 @@ def head_revision() -> str:
 
 
 def _status(connection: Connection) -> SchemaStatus:
-    current = MigrationContext.configure(connection).get_current_revision()
+    return standing_of(MigrationContext.configure(connection).get_current_revision())
+
+
+def standing_of(current: str | None) -> SchemaStatus:
+    """How a revision stands to this release."""
     with _scripts() as config:
         scripts = ScriptDirectory.from_config(config)
         head = scripts.get_current_head()

@@ -45,7 +45,7 @@ def prepare_file(file: Path, label: str, gate: Gate, *, create: bool) -> None:
                 with gate.held():
                     connection.execute("PRAGMA journal_mode = WAL")
     except sqlite3.Error as error:
-        known = _in_our_words(label, error)
+        known = in_our_words(label, error)
         if known is None:
             raise
         raise known from error
@@ -194,10 +194,11 @@ class _Lock:
 
 def fault(label: str, error: DBAPIError) -> VipflowError | None:
     """Our words for what SQLite reports, where somebody can do something about it."""
-    return _in_our_words(label, error.orig)
+    return in_our_words(label, error.orig)
 
 
-def _in_our_words(label: str, error: Any) -> VipflowError | None:
+def in_our_words(label: str, error: Any) -> VipflowError | None:
+    """The same of an error of the driver itself."""
     kind = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the higher bytes tell a detail
     if kind in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return Busy(label, "another program keeps writing, past vipflow's gate", "try again when it has finished")

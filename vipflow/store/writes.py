@@ -24,6 +24,7 @@ from sqlalchemy import (
     Connection,
     Date,
     Dialect,
+    LargeBinary,
     Table,
     Text,
     UpdateBase,
@@ -212,9 +213,9 @@ def _same(table: Table, key: Sequence[str], values: Sequence[ColumnElement[Any]]
 
 def _in_json(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     """The type as which `json_to_recordset` reads a column."""
-    return Text() if isinstance(type_, Word | JsonText | PackedBytes) else type_
+    return Text() if isinstance(type_, Word | JsonText | PackedBytes | LargeBinary) else type_
 
 
 def _from_json(field: ColumnElement[Any], type_: TypeEngine[Any]) -> ColumnElement[Any]:
     """JSON has no bytes: msgspec writes them in base64."""
-    return func.decode(field, literal_column("'base64'")) if isinstance(type_, PackedBytes) else field
+    return func.decode(field, literal_column("'base64'")) if isinstance(type_, PackedBytes | LargeBinary) else field

@@ -14,7 +14,19 @@ from typing import NamedTuple
 import msgspec
 
 from vipflow.errors import BadInput, VipflowError, did_you_mean
-from vipflow.operations.doctor import audit, clock, daemon, database, files, holds, mail, permissions, resellers, stuck
+from vipflow.operations.doctor import (
+    audit,
+    backups,
+    clock,
+    daemon,
+    database,
+    files,
+    holds,
+    mail,
+    permissions,
+    resellers,
+    stuck,
+)
 from vipflow.operations.doctor.findings import Finding, Unknown, error, not_checked
 from vipflow.operations.doctor.patient import Limits, Patient
 
@@ -32,6 +44,7 @@ CHECKS = (
     Check("settings", files.settings),
     Check("database", database.sqlite),
     Check("database", database.postgresql),
+    Check("database", backups.kept),
     Check("schema", database.schema),
     Check("files", files.everything_written),
     Check("files", files.stored_still_declared),

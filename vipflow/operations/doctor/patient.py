@@ -52,6 +52,7 @@ class Limits:
     seal: timedelta = timedelta(minutes=5)
     hold: timedelta = timedelta(days=1)
     certificate: timedelta = timedelta(days=30)
+    backup: timedelta = timedelta(days=7)
     rows: int = 50_000
     """So many cases and timers are compared with the workflow files; all when asked."""
 
