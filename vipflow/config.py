@@ -6,6 +6,7 @@ what would be right.
 
 from __future__ import annotations
 
+import codecs
 import ipaddress
 import os
 import re
@@ -236,6 +237,48 @@ class ClockSettings(Section):
         return instant
 
 
+class ImportProfile(Section):
+    """How the tables of one source are read by `vipflow customer import --profile`."""
+
+    columns: dict[str, tuple[str, ...]] = Field(
+        default={}, description="for our names of columns the headings that say them; with an empty list none does"
+    )
+    authorizations: dict[str, tuple[str, ...]] = Field(
+        default={}, description="the same for the table of --authorizations"
+    )
+    constants: dict[str, str] = Field(default={}, description="what stands in every row that says nothing else")
+    words: dict[str, dict[str, str]] = Field(
+        default={}, description="for our names of columns: words of the source, and what we call them"
+    )
+    separator: Literal[";", ",", "tab", "|"] | None = Field(default=None, description="recognised, if left out")
+    encoding: str | None = Field(default=None, description="recognised, if left out")
+    dates: Literal["day/month/year", "month/day/year", "year/month/day"] = Field(
+        default="day/month/year", description="the order of a date's numbers; 2025-03-01 is always read"
+    )
+    decimal: Literal[",", "."] | None = Field(
+        default=None, description="what stands before the decimals of a number; the other one then parts thousands"
+    )
+
+    @field_validator("columns", "authorizations", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {name: (each,) if isinstance(each, str) else each for name, each in value.items()}
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str | None) -> str | None:
+        if encoding is None:
+            return None
+        try:
+            found = codecs.lookup(encoding)
+            "a".encode(found.name)
+        except (LookupError, ValueError, TypeError, UnicodeError):
+            raise ValueError("no such encoding is known; write utf-8, cp1252, latin-1, cp850, mac-roman…") from None
+        return found.name
+
+
 class Settings(BaseSettings):
     """All settings. `load_settings` makes their paths absolute."""
 
@@ -249,6 +292,9 @@ class Settings(BaseSettings):
     daemon: DaemonSettings = DaemonSettings()
     audit: AuditSettings = AuditSettings()
     clock: ClockSettings = ClockSettings()
+    imports: dict[str, ImportProfile] = Field(
+        default={}, description="profiles of tables to import, by names of yours: [imports.crm]"
+    )
 
     _file: Path | None = PrivateAttr(None)
 
@@ -350,15 +396,29 @@ def _told(wrong: ValidationError) -> Iterator[str]:
         if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             if variable in os.environ:
                 continue  # `_unknown_variables` has told of it
-            valid = list(tables[section].model_fields) if rest and section in tables else list(tables)
+            model = ImportProfile if section == "imports" and len(rest) > 1 else tables.get(section)
+            valid = list(model.model_fields) if rest and model is not None else [*tables, "imports"]
             what = "setting" if rest else "section"
             near = did_you_mean(rest[-1] if rest else section, valid)
             yield f"there is no {what} {key}{near or '; there are ' + ', '.join(valid)}"
-        elif error["type"] in ("model_type", "model_attributes_type") and section in tables:
-            yield f"{section}{_shown(error['input'])}{where}: it is a table; write [{section}] and its settings below"
+        elif error["type"] in ("model_type", "model_attributes_type", "dict_type", "tuple_type") and (
+            section in tables or section == "imports"
+        ):
+            yield f"{key}{_shown(error['input'])}{where}: {_table_wanted(error['type'], section, key)}"
         else:
             value = "" if _is_secret(section, rest) else _shown(error["input"])
             yield f"{key}{value}{where}: {_right(error['type'], error['msg'], error.get('ctx', {}))}"
+
+
+def _table_wanted(kind: str, section: str, key: str) -> str:
+    """What to write where several values belong."""
+    if section == "imports" and kind == "tuple_type":
+        return 'write a heading, or a list of them, each in "quotes"'
+    if section == "imports" and ".words." in key:
+        return 'it is a table; write their words and ours, as {"PRO" = "commercial"}'
+    if kind == "tuple_type":
+        return 'write one path or a list of them, each in "quotes"'
+    return f"it is a table; write [{key if key != 'imports' else 'imports.NAME'}] and its settings below"
 
 
 def _is_secret(section: str, rest: Sequence[str]) -> bool:
@@ -393,8 +453,6 @@ def _right(kind: str, message: str, context: Mapping[str, Any]) -> str:
             return "write a domain name, such as mail.example.com"
         case "string_type" | "path_type":
             return 'write a text, in "quotes"'
-        case "tuple_type":
-            return 'write one path or a list of them, each in "quotes"'
         case "greater_than_equal":
             return f"write {context['ge']:,g} or more"
         case "greater_than":
