@@ -38,7 +38,7 @@ Authorization = Annotated[
 def add_to(app: typer.Typer) -> None:
     authorization = group("authorization", "Put licences at a customer's disposal, and follow what becomes of them.")
     command(authorization, "create", on=True)(create)
-    command(authorization, "list")(list_)
+    command(authorization, "list", rows="vipflow.operations.rows.AuthorizationRow")(list_)
     command(authorization, "show")(show)
     command(authorization, "cancel", on=True)(cancel)
     command(authorization, "extend", on=True)(extend)

@@ -128,7 +128,9 @@ def _show_tables(session: Session, report: ImportReport) -> None:
             facts_table(
                 {
                     table.file: f"{table.encoding}, separated by {table.separator}{profile}",
-                    "Columns": ", ".join(f"{heading} → {name}" for name, heading in table.columns.items()),
+                    "Columns": ", ".join(
+                        name if name == heading else f"{heading} → {name}" for name, heading in table.columns.items()
+                    ),
                     "Ignored": ", ".join(table.ignored) or None,
                 }
             )

@@ -31,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
     command(hold, "everything")(everything)
     command(hold, "reseller")(reseller)
     command(hold, "customer")(customer)
-    command(hold, "list")(list_)
+    command(hold, "list", rows="vipflow.operations.holds.Hold")(list_)
     app.add_typer(hold)
 
 

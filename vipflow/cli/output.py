@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as plain_json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,6 +27,9 @@ WIDE = 140
 class Output:
     """Where a command's answer goes. With `json` stdout gets JSON alone; what is meant for people is left out."""
 
+    csv = False
+    """Whether rows are written as CSV, and nothing else."""
+
     def __init__(self, *, json: bool = False) -> None:
         self.json = json
 
@@ -41,7 +44,7 @@ class Output:
 
     def rows(
         self,
-        items: Sequence[Any],
+        items: Iterable[Any],
         columns: Mapping[str, Callable[[Any], Any]],
         *,
         next: str | None = None,
@@ -49,6 +52,7 @@ class Output:
         title: str | None = None,
     ) -> None:
         """A list: as JSON `{"items": […], "next": cursor or null}`, or as a table with a cell per column and item."""
+        items = list(items)
         if self.json:
             self.write_json({"items": items, "next": next})
             return

@@ -5,7 +5,8 @@
         \"\"\"Shows …\"\"\"
         page = operations.show(session.installation, session.who, ref)
 
-`command` adds `--config`, `--reseller`, `--as` and `--json` (and `--on` where `on=True`) to the command's own options.
+`command` adds `--config`, `--reseller`, `--as` and `--json` (and `--on` where `on=True`; to what lists `--csv`,
+`--excel` and `--out`) to the command's own options.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
+from vipflow.cli import listing
 from vipflow.cli.helping import group
 from vipflow.cli.output import Output
 from vipflow.errors import BadInput
@@ -139,9 +141,19 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 
 def command(
-    app: typer.Typer, name: str, *, needs: Needs = "reseller", on: bool = False, **settings: Any
+    app: typer.Typer,
+    name: str,
+    *,
+    needs: Needs = "reseller",
+    on: bool = False,
+    rows: str | None = None,
+    **settings: Any,
 ) -> Callable[[Command], Command]:
-    """Makes a function whose first argument is the `Session` a command of `app`, with the options that all share."""
+    """Makes a function whose first argument is the `Session` a command of `app`, with the options that all share.
+
+    What is called `list`, or says the class of its `rows` (`vipflow.operations.team.Member`), writes them as CSV too:
+    it gives them to `session.out.rows`.
+    """
 
     def decorate(function: Command) -> Command:
         signature = inspect.signature(function, eval_str=True)
@@ -149,6 +161,7 @@ def command(
         shared = dict(_SHARED[needs])
         if on:
             shared["on"] = On
+        lists = name == "list" or rows is not None
         extra = [
             inspect.Parameter(
                 option,
@@ -158,12 +171,17 @@ def command(
             )
             for option, annotation in shared.items()
         ]
+        if lists:
+            extra += listing.PARAMETERS
 
         @functools.wraps(function)
         def run(*args: Any, **given: Any) -> None:
             session = Session(**{option: given.pop(option) for option in shared})
             try:
-                function(session, *args, **given)
+                if lists:
+                    listing.run_list(session, function, given, rows)
+                else:
+                    function(session, *args, **given)
             finally:
                 session.close()
 

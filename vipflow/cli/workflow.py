@@ -14,7 +14,7 @@ Name = Annotated[str, typer.Argument(help="The workflow, such as purchase_author
 
 def add_to(app: typer.Typer) -> None:
     workflow = group("workflow", "Look at the workflows: states, events, timers, mails.")
-    command(workflow, "list", needs="files")(list_)
+    command(workflow, "list", needs="files", rows="vipflow.operations.workflows.WorkflowEntry")(list_)
     command(workflow, "show", needs="files")(show)
     command(workflow, "graph", needs="files")(graph)
     app.add_typer(workflow)

@@ -12,6 +12,7 @@ from vipflow.config import ConfigError, Settings, load_settings
 from vipflow.delivery.render import Templates
 from vipflow.errors import BadInput, PolicyError, VipflowError, did_you_mean
 from vipflow.machine import Workflows
+from vipflow.operations.importprofiles import profile_problems
 from vipflow.operations.installation import Files, load_workflow_files, trade_of, workflow_problems
 from vipflow.operations.templates import template_problems
 from vipflow.policy import Number, PolicyBook
@@ -36,6 +37,7 @@ def check_all(config: Path | None) -> CheckReport:
     except ConfigError as wrong:
         return CheckReport(False, {}, {f"settings ({wrong.where})": list(wrong.problems)})
     checked["settings"] = str(settings.file) if settings.file is not None else "the shipped defaults"
+    _imports(settings, checked, problems)
     book = _policies(settings, checked, problems)
     catalogue = _catalogue(settings, checked, problems)
     workflows = _workflows(settings, book, checked, problems)
@@ -48,6 +50,14 @@ def check_all(config: Path | None) -> CheckReport:
         if faults:
             problems["e-mail templates"] = faults
     return CheckReport(not problems, checked, problems)
+
+
+def _imports(settings: Settings, checked: dict[str, str], problems: dict[str, list[str]]) -> None:
+    found = profile_problems(settings)
+    if settings.imports:
+        checked["profiles of imports"] = ", ".join(settings.imports)
+    if found:
+        problems["profiles of imports"] = found
 
 
 def _policies(settings: Settings, checked: dict[str, str], problems: dict[str, list[str]]) -> PolicyBook | None:

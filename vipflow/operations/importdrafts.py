@@ -43,6 +43,11 @@ class Draft(msgspec.Struct):
     note: str = ""
 
     @property
+    def provisional(self) -> bool:
+        """Whether its VIP number is one of ours."""
+        return self.vip_number.upper().startswith(_PROVISIONAL)
+
+    @property
     def email(self) -> str:
         return self.cells.get("contact_email", "").lower()
 
@@ -126,9 +131,9 @@ class Source:
     def _draft(self, rows: Sequence[Row], members: Sequence[MemberRow], opened: Mapping[str, list[Row]]) -> Draft:
         cells = merged(rows)
         number = cells.get("vip_number", "")
-        if number.upper().startswith(_PROVISIONAL):
-            del cells["vip_number"]
         draft = Draft(tuple(row.line for row in rows), number, cells.get("company", ""), "adopt", cells)
+        if draft.provisional:
+            del cells["vip_number"]
         self._choose(draft, number)
         if draft.kind == "leave":
             return draft

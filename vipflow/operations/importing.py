@@ -233,7 +233,7 @@ def _there(connection: Connection, who: Who, drafts: Sequence[Draft]) -> list[st
     in the same country: an invitation never goes out twice because a name was put right.
     """
     to_invite = [draft for draft in drafts if draft.kind == "invite"]
-    values = {draft.cells["vip_number"] for draft in drafts if "vip_number" in draft.cells}
+    values = {draft.vip_number for draft in drafts if draft.vip_number}
     values |= {draft.cells["reference"] for draft in to_invite if "reference" in draft.cells}
     named = {row.value: row.case_ref for row in reading.bearers(connection, who.tenant, "customers", sorted(values))}
     emails = sorted({draft.email for draft in to_invite})
@@ -241,7 +241,7 @@ def _there(connection: Connection, who: Who, drafts: Sequence[Draft]) -> list[st
     addressed = {(row.email.lower(), row.country): row.ref for row in alike if row.email}
     found = []
     for draft in drafts:
-        ref = named.get(draft.cells.get("vip_number", ""))
+        ref = named.get(draft.vip_number)
         if draft.kind == "invite" and draft.envelope is not None:
             ref = ref or named.get(draft.cells.get("reference", ""))
             ref = ref or addressed.get((draft.email, draft.envelope.data.country))
@@ -277,7 +277,9 @@ def _foreseen(
         batch = installation.engine.batch(connection, who.tenant, installation.engine.read_now(connection))
         lines = []
         for draft, ref in zip(drafts, there, strict=True):
-            if draft.envelope is None:
+            if draft.envelope is None and ref is not None and (draft.provisional or draft.kind == "leave"):
+                lines.append(_line(draft, "there already", customer=ref))
+            elif draft.envelope is None:
                 lines.append(_undone(draft))
             elif ref is not None:
                 unlike = differing.get(ref, ()) if draft.envelope.id not in same else ()

@@ -41,15 +41,15 @@ def profile_of(settings: Settings, name: str | None, country: str | None) -> Pro
             f"the profile {chosen}", "; ".join(problems), "mend it in config.toml; `vipflow check` tells all"
         )
     separator = "\t" if given.separator == "tab" else given.separator
-    where = f"[imports.{chosen}.columns]"
+    where = f"[imports.{chosen}.{{}}]" if chosen is not None else ""
     constants = dict(given.constants) | ({"country": country} if country is not None else {})
     words = {
         name: {folded_heading(theirs): ours for theirs, ours in each.items()} for name, each in given.words.items()
     }
     return Profile(
         chosen,
-        Layout(given.columns, separator, given.encoding, where),
-        Layout(given.authorizations, separator, given.encoding, f"[imports.{chosen}.authorizations]"),
+        Layout(given.columns, separator, given.encoding, where.format("columns")),
+        Layout(given.authorizations, separator, given.encoding, where.format("authorizations")),
         Habits(constants, words, given.dates, given.decimal),
     )
 

@@ -208,6 +208,16 @@ _bearers = (
 )
 
 
+def own_references(connection: Connection, tenant: int) -> dict[str, str]:
+    """The sender's own reference of each customer that has one: one walk through all names."""
+    return {row.case_ref: row.value for row in connection.execute(_own_references, {"tenant": tenant})}
+
+
+_own_references = select(names.c.case_ref, names.c.value).where(
+    names.c.tenant == _tenant, names.c.collection == "customers", names.c.kind == "sender"
+)
+
+
 def _stands_in(name: str) -> ColumnElement[bool]:
     """Said as the list's own index says it: SQLite takes `in_late = 1` for something else than `in_late`."""
     if name not in LISTS:
