@@ -128,8 +128,10 @@ def _fields(kind: type) -> Iterator[tuple[str, str, Any]]:
             yield field.encode_name, field.name, field.type
         return
     hints = get_type_hints(kind)
-    known = [each.name for each in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
-    for name in known or getattr(kind, "_fields", ()):
+    known: tuple[str, ...] = getattr(kind, "_fields", ())
+    if dataclasses.is_dataclass(kind):
+        known = tuple(each.name for each in dataclasses.fields(kind))
+    for name in known:
         yield name, name, hints.get(name, Any)
 
 

@@ -192,7 +192,9 @@ def alike(
 _any_alike = select(*_SUMMARY, subjects.c.email_domain).where(subjects.c.tenant == _tenant)
 _named_alike = _any_alike.where(any_of(subjects.c.name_folded, "values")).limit(bindparam("most"))
 _domain_alike = _any_alike.where(any_of(subjects.c.email_domain, "values")).limit(bindparam("most"))
-_email_alike = _any_alike.where(any_of(func.lower(subjects.c.email), "values")).limit(bindparam("most"))
+_email_alike = _any_alike.where(any_of(func.lower(subjects.c.email, type_=subjects.c.email.type), "values")).limit(
+    bindparam("most")
+)
 
 
 def bearers(connection: Connection, tenant: int, collection: str, values: Sequence[str]) -> Rows:
