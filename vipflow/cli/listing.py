@@ -157,7 +157,7 @@ def _into(out: Path | None) -> Iterator[Callable[[str], None]]:
         sys.stdout.flush()
         yield _to_stdout
         return
-    part = out.with_name(out.name + ".part")
+    part = Path(f"{out}.part")
     try:
         with _told(out):
             if out.is_dir():
