@@ -26,7 +26,7 @@ class ImportProfile(BaseModel):
     )
     separator: Literal[";", ",", "tab", "|"] | None = Field(default=None, description="recognised, if left out")
     encoding: str | None = Field(default=None, description="recognised, if left out")
-    dates: Literal["day/month/year", "month/day/year", "year/month/day"] = Field(
+    dates: Literal["day/month/year", "month/day/year"] = Field(
         default="day/month/year", description="the order of a date's numbers; 2025-03-01 is always read"
     )
     decimal: Literal[",", "."] | None = Field(

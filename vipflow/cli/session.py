@@ -186,6 +186,7 @@ def command(
                 session.close()
 
         by_keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        run.rows = rows  # type: ignore[attr-defined]  # why: pages say of each list which columns its CSV has
         parameters = [*by_keyword, *extra]
         run.__signature__ = signature.replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]  # why: Typer reads it
         run.__annotations__ = {p.name: p.annotation for p in parameters}
