@@ -212,3 +212,9 @@ def test_a_date_in_the_other_order_is_told_with_what_to_do() -> None:
     assert day_in("3/14/2025", "month/day/year") == date(2025, 3, 14)
     with pytest.raises(ValueError, match='dates = "month/day/year"'):
         day_in("3/14/2025")
+
+
+@pytest.mark.parametrize("text", ["1/1/" + "9" * 30, "9" * 5000 + "/1/2025", "٣/١/2025", "1-2", "31/02/2024", "1/1/25"])
+def test_what_is_no_date_is_told(text: str) -> None:
+    with pytest.raises(ValueError, match="is no date"):
+        day_in(text)

@@ -69,6 +69,19 @@ def test_a_line_that_looks_like_a_customer_or_another_line_says_so(world: World,
     ]
 
 
+def test_one_that_waits_for_its_number_may_be_the_same_and_the_plan_says_what_to_do(
+    world: World, tmp_path: Path
+) -> None:
+    there = world.invite("Élan Vert")
+    (line,) = planned(world, tmp_path, HEAD + row("1A", "Élan Vert", "x@autre.example")).report.lines
+    assert line.alike[0].remedy == (
+        f"if it is the same, record its number instead: vipflow customer vip-number {there} NUMBER"
+    )
+    assert customers.record_number(world.installation, world.who(), there, "1A").outcome == "applied"
+    (line,) = planned(world, tmp_path, HEAD + row("1A", "Élan Vert", "elan@elan-vert.example")).report.lines
+    assert (line.customer, [each.field for each in line.differences]) == (there, ["address", "city", "postal_code"])
+
+
 def test_a_number_that_differs_in_capitals_from_a_known_one_is_alike(world: World, tmp_path: Path) -> None:
     carry_out(world.installation, world.who(), planned(world, tmp_path, HEAD + row("1A2B", "Élan", "a@elan.example")))
     (line,) = planned(world, tmp_path, HEAD + row("1a2b", "Autre", "b@autre.example")).report.lines
@@ -86,22 +99,22 @@ def test_nobody_is_invited_unless_asked(world: World, tmp_path: Path) -> None:
     report = import_members(world.installation, world.who(), planned(world, tmp_path, text).source.customers.file)
     assert outcomes(report) == ["adopted", "wrong", "left out", "left out"]
     assert "invited with --invite" in report.lines[1].problems[0]
-    assert report.mails == 0
+    assert report.mails == {}
     assert known(world) == [("Membre", "accepted")]
 
 
 def test_asked_to_invite_the_plan_counts_the_mails_and_a_second_time_sends_none(world: World, tmp_path: Path) -> None:
     text = HEAD + row("1A", "Membre", "a@membre.example") + row("", "Prospect", "c@prospect.example")
     plan = planned(world, tmp_path, text, invite=True)
-    assert (outcomes(plan.report), plan.report.mails) == (["would be adopted", "would be invited"], 1)
+    assert (outcomes(plan.report), plan.report.mails) == (["would be adopted", "would be invited"], {"invitation": 1})
     assert known(world) == []
     done = carry_out(world.installation, world.who(), plan)
-    assert (outcomes(done), done.mails) == (["adopted", "invited"], 1)
+    assert (outcomes(done), done.mails) == (["adopted", "invited"], {"invitation": 1})
     assert known(world) == [("Membre", "accepted"), ("Prospect", "sent")]
     prospect = str(done.lines[1].customer)
     assert [mail.template for mail in show_customer(world.installation, world.who(), prospect).mails] == ["invitation"]
     again = planned(world, tmp_path, text.replace("1 rue", "2 rue"), invite=True).report
-    assert (outcomes(again), again.mails) == (["different", "different"], 0)
+    assert (outcomes(again), again.mails) == (["different", "different"], {})
     assert outcomes(planned(world, tmp_path, text, invite=True).report) == ["there already", "there already"]
 
 
@@ -259,7 +272,7 @@ def test_what_is_exported_makes_the_same_members_elsewhere(world: World, tmp_pat
     report = import_members(world.installation, there, copy)
     assert outcomes(report) == ["adopted"] * 3, report.lines
     assert report.ignored == ()
-    assert report.mails == 0
+    assert report.mails == {}
     assert exported(world, "south") == before
     assert outcomes(import_members(world.installation, there, copy)) == ["there already"] * 3
     assert outcomes(import_members(world.installation, world.who(), copy)) == ["there already"] * 3
@@ -283,4 +296,4 @@ def test_invited_customers_exported_are_invited_elsewhere_only_where_asked(world
     team.add_member(world.installation, there, email="bob@north.example", name="Bob", role="admin")
     assert outcomes(import_members(world.installation, there, copy)) == ["left out"]
     report = import_members(world.installation, there, copy, invite=True)
-    assert (outcomes(report), report.mails) == (["invited"], 1)
+    assert (outcomes(report), report.mails) == (["invited"], {"invitation": 1})

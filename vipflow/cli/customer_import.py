@@ -85,8 +85,12 @@ def import_members(
         _show_counts(session, report)
     if plan.asks and not dry_run:
         _ask(session, plan.report, yes)
-        with _progress(session, "Taking over") as progress:
-            report = importing.carry_out(session.installation, session.who, plan, progress)
+        try:
+            with _progress(session, "Taking over") as progress:
+                report = importing.carry_out(session.installation, session.who, plan, progress)
+        except KeyboardInterrupt:
+            session.out.problem("What is done stands: importing the same file again goes on from here.")
+            raise
         if not session.out.json:
             _show_done(session, report)
     elif not session.out.json:
@@ -156,7 +160,7 @@ def _show_lines(session: Session, report: ImportReport) -> None:
             "Line": lambda line: ", ".join(map(str, line.lines)),
             "VIP number": lambda line: line.vip_number,
             "Customer": lambda line: line.company,
-            "Outcome": lambda line: line.outcome + (f"\n{line.mails} mails" if line.mails > 1 else ""),
+            "Outcome": lambda line: line.outcome,
             "What to know": _remarks,
         }
         if not any(map(_remarks, shown)):
@@ -179,7 +183,8 @@ def _remarks(line: ImportedLine) -> str:
         told.append(f"{each.field} is {each.known} here, {each.said} in the file: {each.remedy}")
     for other in line.alike:
         where = f"line {other.line}" if other.customer is None else other.customer
-        told.append(f"looks like {where}{f', {other.company}' if other.company else ''} ({other.why})")
+        named = f", {other.company}" if other.company else ""
+        told.append(f"looks like {where}{named} ({other.why})" + (f"; {other.remedy}" if other.remedy else ""))
     return "\n".join(told)
 
 
@@ -201,8 +206,10 @@ def _show_counts(session: Session, report: ImportReport) -> None:
         look = "1 looks like another" if alike == 1 else f"{alike:,} look like others"
         session.out.warn(f"{look}. Two memberships cannot be merged later: look at them first.")
     if report.count(*_PLAINLY):
-        mails = f"{report.mails:,} mails would leave" if report.mails != 1 else "1 mail would leave"
-        say(f"{mails if report.mails else 'No mail would leave'}.", highlight=False)
+        count = sum(report.mails.values())
+        which = ", ".join(f"{number:,} × {name.replace('_', ' ')}" for name, number in report.mails.items())
+        mails = f"{count:,} mail{'s' if count > 1 else ''} would leave: {which}" if count else "No mail would leave"
+        say(f"{mails}.", highlight=False)
 
 
 def _show_done(session: Session, report: ImportReport) -> None:

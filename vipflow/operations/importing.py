@@ -8,6 +8,7 @@ and who is there already stays as it is.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -55,7 +56,9 @@ _DID: Final[dict[str, Outcome]] = {"adopt": "adopted", "invite": "invited"}
 
 
 class ImportedLine(msgspec.Struct, frozen=True):
-    """What became, or would become, of one customer of the table. `lines`: where it stands; `mails`: how many leave."""
+    """What became, or would become, of one customer of the table. `lines`: where it stands; `mails`: the templates of
+    those that leave.
+    """
 
     lines: tuple[int, ...]
     vip_number: str
@@ -66,7 +69,7 @@ class ImportedLine(msgspec.Struct, frozen=True):
     reasons: tuple[Reason, ...] = ()
     alike: tuple[Alike, ...] = ()
     differences: tuple[Difference, ...] = ()
-    mails: int = 0
+    mails: tuple[str, ...] = ()
 
 
 class ReadAs(msgspec.Struct, frozen=True):
@@ -80,7 +83,9 @@ class ReadAs(msgspec.Struct, frozen=True):
 
 
 class ImportReport(msgspec.Struct, frozen=True):
-    """An import, line by line. `otherwise`: so many lines went otherwise than planned; `tables`: how they were read."""
+    """An import, line by line. `otherwise`: so many lines went otherwise than planned; `tables`: how they were read;
+    `mails`: how many leave, by template.
+    """
 
     file: str
     dry_run: bool
@@ -88,7 +93,7 @@ class ImportReport(msgspec.Struct, frozen=True):
     ignored: tuple[str, ...]
     tables: tuple[ReadAs, ...] = ()
     profile: str | None = None
-    mails: int = 0
+    mails: dict[str, int] = {}
     otherwise: int = 0
 
     def count(self, *outcomes: Outcome) -> int:
@@ -201,7 +206,7 @@ def carry_out(installation: Installation, who: Who, plan: Plan, progress: Progre
 def _report(source: Source, lines: Sequence[ImportedLine], *, dry_run: bool) -> ImportReport:
     tables = tuple(_read_as(table) for table in (source.customers, source.authorizations) if table is not None)
     ignored = tuple(heading for table in tables for heading in table.ignored)
-    mails = sum(line.mails for line in lines)
+    mails = dict(Counter(template for line in lines for template in line.mails))
     file = str(source.customers.file)
     return ImportReport(file, dry_run, tuple(lines), ignored, tables, source.profile.name, mails)
 
@@ -308,7 +313,8 @@ def _decided(
     outcome = batch.ask(subject, lambda view: decide(installation.workflows, event, view))
     if isinstance(outcome, Refusal):
         return _line(draft, "refused", reasons=outcome.reasons, alike=alike)
-    mails = sum(len(step.messages) for step in outcome.steps) if isinstance(outcome, Decision) else 0
+    steps = outcome.steps if isinstance(outcome, Decision) else ()
+    mails = tuple(message.template for step in steps for message in step.messages)
     return _line(draft, _WOULD[draft.kind], alike=alike, mails=mails)
 
 
@@ -359,10 +365,10 @@ def _posted(
     for draft, line in zip(asked, planned, strict=True):
         if draft is None:
             problems = (_READS_OTHERWISE,)
-            yield replace(line, outcome="left out", problems=problems, mails=0) if _would(line) else line
+            yield replace(line, outcome="left out", problems=problems, mails=()) if _would(line) else line
         elif there[id(draft)] is not None:
             known = there[id(draft)]
-            yield replace(line, outcome="there already", customer=known, problems=(_SOMEBODY_FASTER,), mails=0)
+            yield replace(line, outcome="there already", customer=known, problems=(_SOMEBODY_FASTER,), mails=())
         else:
             yield _answered(draft, line, next(answers))
 
@@ -383,8 +389,8 @@ def _asked(
 
 def _answered(draft: Draft, line: ImportedLine, answer: Verdict | VipflowError) -> ImportedLine:
     if isinstance(answer, VipflowError):
-        return replace(line, outcome="wrong", problems=(str(answer),), mails=0)
+        return replace(line, outcome="wrong", problems=(str(answer),), mails=())
     if answer.verdict != "applied":
-        return replace(line, outcome="refused", reasons=answer.reasons, mails=0)
+        return replace(line, outcome="refused", reasons=answer.reasons, mails=())
     outcome: Outcome = "there already" if answer.replayed else _DID[draft.kind]
-    return replace(line, outcome=outcome, customer=answer.subject, mails=0 if answer.replayed else line.mails)
+    return replace(line, outcome=outcome, customer=answer.subject, mails=() if answer.replayed else line.mails)

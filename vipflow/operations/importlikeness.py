@@ -17,7 +17,7 @@ from vipflow.operations.memberfiles import SAID_BY
 from vipflow.operations.rows import facts_of
 from vipflow.operations.who import Who
 from vipflow.store import reading, work
-from vipflow.vip.customers import company_domain, folded
+from vipflow.vip.customers import company_domain, folded, provisional_number
 from vipflow.vip.records import Customer, Membership, quantities_of
 
 _AT_MOST: Final = 2000
@@ -25,12 +25,15 @@ _AT_MOST: Final = 2000
 
 
 class Alike(msgspec.Struct, frozen=True):
-    """What a line looks like: a customer, or an earlier line of the file. `why`: what they have in common."""
+    """What a line looks like: a customer, or an earlier line of the file. `why`: what they have in common; `remedy`:
+    what to do where it is the same.
+    """
 
     why: str
     company: str
     customer: str | None = None
     line: int | None = None
+    remedy: str | None = None
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -113,7 +116,10 @@ def _marks(draft: Draft) -> _Marks:
 
 
 def _customer(row: Any, why: str) -> Alike:
-    return Alike(why, row.name, row.ref)
+    """One that waits for Adobe's number may well be the same."""
+    waits = (row.vip_number or "").startswith(provisional_number("C-"))
+    remedy = f"if it is the same, record its number instead: vipflow customer vip-number {row.ref} NUMBER"
+    return Alike(why, row.name, row.ref, None, remedy if waits else None)
 
 
 # --- differences ---------------------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def day_in(text: str, order: str = DAY_FIRST) -> date:
     """
     day = text.strip().partition(" ")[0].partition("T")[0]
     parts = day.replace("/", "-").replace(".", "-").split("-")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) <= 4 for part in parts):
         raise ValueError(f"{text!r} is no date; write 2025-03-01 or 01/03/2025")
     if len(parts[0]) == 4:
         year, month, number = parts
