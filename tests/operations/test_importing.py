@@ -4,12 +4,14 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
 from tests.operations.conftest import World
 from vipflow.errors import BadInput
 from vipflow.operations.customer_lists import list_customers
 from vipflow.operations.customer_page import show_customer
 from vipflow.operations.importing import ImportReport, import_members
+from vipflow.store.tables import metadata
 
 FRENCH = """\
 Numéro VIP;Société;Segment de marché;Adresse;Code postal;Ville;Pays;Contact;E-mail;Langue;Date anniversaire;\
@@ -25,6 +27,14 @@ def taken(world: World, folder: Path, text: str | bytes, name: str = "bob", **ho
     file = folder / "members.csv"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     return import_members(world.installation, world.who(name), file, **how)  # type: ignore[arg-type]  # why: options pass through
+
+
+def row_counts(world: World) -> dict[str, int]:
+    with world.installation.database.read() as connection:
+        return {
+            table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in metadata.sorted_tables
+        }
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
@@ -57,10 +67,17 @@ def test_an_english_export_with_commas_is_understood(world: World, tmp_path: Pat
 
 
 def test_a_second_import_of_the_same_file_changes_nothing(world: World, tmp_path: Path) -> None:
+    text = FRENCH + "9Z;Falsch;Commercial;1 rue;75O1;Paris;FR;Luc;luc@x.example;fr;;;;\n"
     first = taken(world, tmp_path, FRENCH)
+    taken(world, tmp_path, text)
     world.pass_days(1)
     page = show_customer(world.installation, world.who(), "1A2B")
+    before = row_counts(world)
+    again = taken(world, tmp_path, text)
+    assert row_counts(world) == before
+    assert again.lines[2].outcome == "wrong"
     again = taken(world, tmp_path, FRENCH)
+    assert row_counts(world) == before
     assert [line.outcome for line in again.lines] == ["there already"] * 2
     assert [line.customer for line in again.lines] == [line.customer for line in first.lines]
     assert show_customer(world.installation, world.who(), "1A2B").history == page.history

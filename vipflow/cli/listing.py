@@ -64,7 +64,10 @@ def run_list(session: Session, function: List, given: dict[str, Any], rows: str 
         while listing.wants_more:
             if "limit" in given:
                 given["limit"] = min(PAGE, listing.left)
+            listing.next = None
             function(session, **given)
+            if not listing.began:
+                raise BadInput("--csv", "this command has no rows to write", "take --json")
             given["after"] = listing.next
     if out is not None:
         sys.stderr.write(f"{listing.count:,} rows are in {out}\n")
@@ -83,13 +86,13 @@ class Listing(Output):
         super().__init__()
         self.next: str | None = None
         self.count = 0
+        self.began = False
         self._session = session
         self._write = write
         self._kind: type | None = _class_at(rows) if rows is not None else None
         self._most = most
         self._form = EXCEL if excel else PLAIN
-        self._columns: tuple[Column, ...] | None = None
-        self._began = False
+        self._columns: tuple[Column, ...] = ()
 
     @property
     def left(self) -> int:
@@ -99,7 +102,7 @@ class Listing(Output):
     @property
     def wants_more(self) -> bool:
         """Whether another page is to be asked for: the first, or one behind a page that said where it goes on."""
-        return not self._began or (self.next is not None and self.left > 0)
+        return not self.began or (self.next is not None and self.left > 0)
 
     def rows(
         self,
@@ -116,13 +119,12 @@ class Listing(Output):
         found = iter(items if self._most is None else islice(items, self.left))
         while True:
             piece = list(islice(found, PAGE))
-            if not self._began and (piece or self._kind is not None):
+            if not self.began and (piece or self._kind is not None):
                 self._columns = tuple(columns_of(self._kind or type(piece[0])))
                 self._write(header(self._columns, self._form))
-            self._began = True
+            self.began = True
             if not piece:
                 break
-            assert self._columns is not None  # noqa: S101 - made with the first piece
             self._write(written(piece, self._columns, self._zone, self._form))
             self.count += len(piece)
         self.next = next
