@@ -17,6 +17,7 @@ from pathlib import Path
 
 from making.commands import commands
 from making.events import event_data, events
+from making.lists import lists
 from making.policies import numbers, policies
 from making.settings import settings
 from making.states import states
@@ -45,6 +46,7 @@ def pages(folder: Path = DOCS) -> dict[Path, str]:
     parts: Mapping[str, Callable[[], Iterable[str]]] = {
         "commands": commands,
         "events": lambda: events(workflows),
+        "lists": lists,
         "event-data": lambda: event_data(workflows),
         "states": lambda: states(workflows),
         "numbers": numbers,

@@ -29,6 +29,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 import vipflow
 from vipflow.errors import VipflowError, did_you_mean, listed
+from vipflow.profiles import ImportProfile
 
 CONFIG = "VIPFLOW_CONFIG"
 FILE = "config.toml"
@@ -249,6 +250,9 @@ class Settings(BaseSettings):
     daemon: DaemonSettings = DaemonSettings()
     audit: AuditSettings = AuditSettings()
     clock: ClockSettings = ClockSettings()
+    imports: dict[str, ImportProfile] = Field(
+        default={}, description="profiles of tables to import, by names of yours: [imports.crm]"
+    )
 
     _file: Path | None = PrivateAttr(None)
 
@@ -350,15 +354,29 @@ def _told(wrong: ValidationError) -> Iterator[str]:
         if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             if variable in os.environ:
                 continue  # `_unknown_variables` has told of it
-            valid = list(tables[section].model_fields) if rest and section in tables else list(tables)
+            model = ImportProfile if section == "imports" and len(rest) > 1 else tables.get(section)
+            valid = list(model.model_fields) if rest and model is not None else [*tables, "imports"]
             what = "setting" if rest else "section"
             near = did_you_mean(rest[-1] if rest else section, valid)
             yield f"there is no {what} {key}{near or '; there are ' + ', '.join(valid)}"
-        elif error["type"] in ("model_type", "model_attributes_type") and section in tables:
-            yield f"{section}{_shown(error['input'])}{where}: it is a table; write [{section}] and its settings below"
+        elif error["type"] in ("model_type", "model_attributes_type", "dict_type", "tuple_type") and (
+            section in tables or section == "imports"
+        ):
+            yield f"{key}{_shown(error['input'])}{where}: {_table_wanted(error['type'], section, key)}"
         else:
             value = "" if _is_secret(section, rest) else _shown(error["input"])
             yield f"{key}{value}{where}: {_right(error['type'], error['msg'], error.get('ctx', {}))}"
+
+
+def _table_wanted(kind: str, section: str, key: str) -> str:
+    """What to write where several values belong."""
+    if section == "imports" and kind == "tuple_type":
+        return 'write a heading, or a list of them, each in "quotes"'
+    if section == "imports" and ".words." in key:
+        return 'it is a table; write their words and ours, as {"PRO" = "commercial"}'
+    if kind == "tuple_type":
+        return 'write one path or a list of them, each in "quotes"'
+    return f"it is a table; write [{key if key != 'imports' else 'imports.NAME'}] and its settings below"
 
 
 def _is_secret(section: str, rest: Sequence[str]) -> bool:
@@ -393,8 +411,6 @@ def _right(kind: str, message: str, context: Mapping[str, Any]) -> str:
             return "write a domain name, such as mail.example.com"
         case "string_type" | "path_type":
             return 'write a text, in "quotes"'
-        case "tuple_type":
-            return 'write one path or a list of them, each in "quotes"'
         case "greater_than_equal":
             return f"write {context['ge']:,g} or more"
         case "greater_than":

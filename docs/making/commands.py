@@ -28,7 +28,8 @@ def commands() -> Iterator[str]:
 
 
 def _command(path: str, command: Any, level: str = "###") -> Iterator[str]:
-    own = [each for each in command.params if each.param_type_name == "argument" or each.name not in _SHARED]
+    known = _SHARED | _OF_LISTS if any(each.name == "csv" for each in command.params) else _SHARED
+    own = [each for each in command.params if each.param_type_name == "argument" or each.name not in known]
     arguments = [_called(each) for each in own if each.param_type_name == "argument"]
     yield f"{level} `{' '.join([path, *arguments])}`\n"
     yield f"{_text(command.help)}\n"
@@ -66,5 +67,6 @@ def _plain(text: str) -> str:
     return text.replace("<", "&lt;").replace("*", "\\*")
 
 
+_OF_LISTS = {"csv", "excel", "out"}
 _SHARED = {"config", "reseller", "as_", "on", "json", "help"}
 """Options that many commands have: told once, at the top of the page."""

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from vipflow.config import sections
+from vipflow.profiles import ImportProfile
 
 
 def settings() -> Iterator[str]:
     """A table for each section of config.toml."""
-    for name, section in sections().items():
+    for name, section in {**sections(), "imports.NAME": ImportProfile}.items():
         yield f"## `[{name}]`\n"
         doc = inspect.cleandoc(section.__doc__ or "") if "__doc__" in vars(section) else ""
         if doc and not doc.startswith("A table of the file"):
@@ -31,8 +32,12 @@ def _value_of(field: Any) -> str:
     """What may be written for a setting."""
     kind = field.annotation
     arguments = [each for each in get_args(kind) if each is not type(None)]
+    if arguments and get_origin(arguments[0]) is Literal:
+        kind, arguments = arguments[0], list(get_args(arguments[0]))
     if get_origin(kind) is Literal:
         return " or ".join(f'`"{value}"`' for value in arguments)
+    if get_origin(kind) is dict:
+        return _table(get_args(kind)[1])
     if get_origin(kind) is tuple:
         return "a path, or a list of them"
     plain = arguments[0] if arguments else kind
@@ -49,6 +54,13 @@ def _value_of(field: Any) -> str:
     return {Path: "path", datetime: "instant, as `2025-12-31T18:00:00Z`"}.get(plain, "text")
 
 
+def _table(values: Any) -> str:
+    """What may be written for a setting that is a table of its own."""
+    if values is str:
+        return "a table of texts"
+    return "a table of tables" if get_origin(values) is dict else "a table of texts, or of lists of them"
+
+
 _BOUNDS = ("ge", "gt", "le")
 
 
@@ -57,6 +69,8 @@ def _left_out(field: Any) -> str:
         return "what comes with vipflow"
     match field.default:
         case None | ():
+            return "none"
+        case dict():
             return "none"
         case float() as number:
             return f"`{number:g}`"

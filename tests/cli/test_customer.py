@@ -125,7 +125,10 @@ def test_an_import_tells_line_by_line_and_ends_with_the_worst(cli: Cli, nord: in
     planned = cli("customer", "import", str(file), "--dry-run")
     assert planned.code == 2
     assert "1 would be taken over, 1 to be put right" in planned.out
-    done = cli("customer", "import", str(file))
+    unasked = cli("customer", "import", str(file))
+    assert (unasked.code, cli("customer", "list", "--json").json["items"]) == (2, [])
+    assert "it would take over 1 customer; add --yes to do it" in unasked.err
+    done = cli("customer", "import", str(file), "--yes")
     assert done.code == 2
     assert "1 taken over, 1 to be put right" in done.out
     assert "postal_code: 'X!' is none of FR" in done.out

@@ -177,7 +177,7 @@ _SHOWN_OTHERWISE = {"email_templates", "policies", "catalogues"}
 
 def test_the_shipped_config_says_the_defaults() -> None:
     shipped = Path(__file__).parents[2] / "config.toml"
-    text = shipped.read_text(encoding="utf-8")
+    text = shipped.read_text(encoding="utf-8").partition("# [imports.")[0]  # profiles have no defaults
     uncommented = "\n".join(
         line.removeprefix("# ") if line.startswith("# ") and " = " in line and line.count(" = ") == 1 else line
         for line in text.splitlines()

@@ -4,12 +4,14 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
 from tests.operations.conftest import World
 from vipflow.errors import BadInput
 from vipflow.operations.customer_lists import list_customers
 from vipflow.operations.customer_page import show_customer
 from vipflow.operations.importing import ImportReport, import_members
+from vipflow.store.tables import metadata
 
 FRENCH = """\
 Numéro VIP;Société;Segment de marché;Adresse;Code postal;Ville;Pays;Contact;E-mail;Langue;Date anniversaire;\
@@ -25,6 +27,14 @@ def taken(world: World, folder: Path, text: str | bytes, name: str = "bob", **ho
     file = folder / "members.csv"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     return import_members(world.installation, world.who(name), file, **how)  # type: ignore[arg-type]  # why: options pass through
+
+
+def row_counts(world: World) -> dict[str, int]:
+    with world.installation.database.read() as connection:
+        return {
+            table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in metadata.sorted_tables
+        }
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
@@ -57,31 +67,55 @@ def test_an_english_export_with_commas_is_understood(world: World, tmp_path: Pat
 
 
 def test_a_second_import_of_the_same_file_changes_nothing(world: World, tmp_path: Path) -> None:
+    text = FRENCH + "9Z;Falsch;Commercial;1 rue;75O1;Paris;FR;Luc;luc@x.example;fr;;;;\n"
     first = taken(world, tmp_path, FRENCH)
+    taken(world, tmp_path, text)
     world.pass_days(1)
     page = show_customer(world.installation, world.who(), "1A2B")
+    before = row_counts(world)
+    again = taken(world, tmp_path, text)
+    assert row_counts(world) == before
+    assert again.lines[2].outcome == "wrong"
     again = taken(world, tmp_path, FRENCH)
+    assert row_counts(world) == before
     assert [line.outcome for line in again.lines] == ["there already"] * 2
     assert [line.customer for line in again.lines] == [line.customer for line in first.lines]
     assert show_customer(world.installation, world.who(), "1A2B").history == page.history
 
 
-def test_a_line_that_changed_since_is_told_and_not_applied(world: World, tmp_path: Path) -> None:
+def test_a_line_that_changed_since_is_told_field_by_field_and_not_applied(world: World, tmp_path: Path) -> None:
     taken(world, tmp_path, FRENCH)
-    changed = taken(world, tmp_path, FRENCH.replace("x 5", "x 50"))
-    assert [line.outcome for line in changed.lines] == ["there already"] * 2
-    assert changed.lines[0].problems == ("it is there already, from elsewhere or with other data; nothing was changed",)
-    assert show_customer(world.installation, world.who(), "1A2B").licences == 7
+    changed = taken(world, tmp_path, FRENCH.replace("x 5", "x 50").replace("1 rue", "3 rue").replace(";Bob;", ";Cleo;"))
+    assert [line.outcome for line in changed.lines] == ["different", "there already"]
+    found = {each.field: (each.known, each.said) for each in changed.lines[0].differences}
+    assert found == {
+        "address": ("1 rue des Lilas", "3 rue des Lilas"),
+        "licences": ("2 × 65304521CA01A12, 5 × 65305156CA01A12", "2 × 65304521CA01A12, 50 × 65305156CA01A12"),
+        "owner": ("bob@north.example", "cleo@north.example"),
+    }
+    remedies = {each.field: each.remedy for each in changed.lines[0].differences}
+    assert remedies["owner"] == f"vipflow customer assign {changed.lines[0].customer} --to EMAIL"
+    page = show_customer(world.installation, world.who(), "1A2B")
+    assert (page.licences, page.facts.address, page.facts.owner) == (7, "1 rue des Lilas", "bob@north.example")
+
+
+def test_what_a_table_does_not_say_is_no_difference(world: World, tmp_path: Path) -> None:
+    """The same members, exported with fewer columns, by somebody else."""
+    taken(world, tmp_path, FRENCH)
+    fewer = "VIP;société;adresse;code postal;ville;pays;contact;e-mail\n"
+    fewer += "1A2B;Élan Vert;1 rue des Lilas;01000;Bourg-en-Bresse;FR;Zoé Roux;zoe@elan.example\n"
+    assert [line.outcome for line in taken(world, tmp_path, fewer, name="ada").lines] == ["there already"]
 
 
 def test_what_was_refused_can_be_put_right_and_imported_again(world: World, tmp_path: Path) -> None:
     """Two customers under one reference of the reseller's own."""
     table = "VIP number;Reference;Company;Segment;Address;Postal code;City;Country;Contact;E-mail\n"
-    table += "1A2B;K-1;One;Commercial;1 rue;75011;Paris;FR;Zoé Roux;zoe@one.example\n"
-    wrong = table + "3C4D;K-1;Two;Commercial;2 rue;75011;Paris;FR;Luc Noël;luc@two.example\n"
-    assert [line.outcome for line in taken(world, tmp_path, wrong).lines] == ["adopted", "refused"]
-    assert [line.outcome for line in taken(world, tmp_path, wrong).lines] == ["there already", "refused"]
-    right = wrong.replace("3C4D;K-1", "3C4D;K-2")
+    one = "1A2B;K-1;One;Commercial;1 rue;75011;Paris;FR;Zoé Roux;zoe@one.example\n"
+    two = "3C4D;K-1;Two;Commercial;2 rue;75011;Paris;FR;Luc Noël;luc@two.example\n"
+    assert [line.outcome for line in taken(world, tmp_path, table + one + two).lines] == ["adopted", "wrong"]
+    assert [line.outcome for line in taken(world, tmp_path, table + two).lines] == ["refused"]
+    assert [line.outcome for line in taken(world, tmp_path, table + two).lines] == ["refused"]
+    right = table + one + two.replace("K-1", "K-2")
     corrected = taken(world, tmp_path, right)
     assert [(line.outcome, line.problems) for line in corrected.lines] == [("there already", ()), ("adopted", ())]
     assert [line.outcome for line in taken(world, tmp_path, right).lines] == ["there already", "there already"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     audit = group("audit", "See who did what, and prove that nobody changed the past.")
-    command(audit, "list")(list_)
+    command(audit, "list", rows="vipflow.operations.audit.ActEntry")(list_)
     command(audit, "show")(show)
     command(audit, "verify", needs="database")(verify)
     command(audit, "seal", needs="database", act="previewed")(seal)

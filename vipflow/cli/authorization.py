@@ -42,7 +42,7 @@ Authorization = Annotated[
 def add_to(app: typer.Typer) -> None:
     authorization = group("authorization", "Put licences at a customer's disposal, and follow what becomes of them.")
     command(authorization, "create", act="rehearsed", on=True)(create)
-    command(authorization, "list")(list_)
+    command(authorization, "list", rows="vipflow.operations.rows.AuthorizationRow")(list_)
     command(authorization, "show")(show)
     command(authorization, "cancel", act="rehearsed", on=True)(cancel)
     command(authorization, "extend", act="rehearsed", on=True)(extend)

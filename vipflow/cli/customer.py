@@ -52,7 +52,7 @@ def add_to(app: typer.Typer) -> None:
     command(customer, "invite", act="rehearsed", on=True)(invite)
     command(customer, "adopt", act="rehearsed", on=True)(adopt)
     command(customer, "import", on=True)(import_members)
-    command(customer, "list")(list_)
+    command(customer, "list", rows="vipflow.operations.customer_sheets.CustomerSheet")(list_)
     command(customer, "show")(show)
     command(customer, "assign", act="rehearsed", on=True)(assign)
     command(customer, "recipients", act="rehearsed", on=True)(recipients)
@@ -211,23 +211,28 @@ def list_(
     limit: Limit = 50,
     after: After = None,
 ) -> None:
-    """Lists customers, with how many stand in each of the five lists."""
-    from vipflow.operations.customer_lists import list_customers
+    """Lists customers, with how many stand in each of the five lists.
 
-    page = list_customers(
-        session.installation,
-        session.who,
-        list=which,
-        mine=mine,
-        managed_by=manager,
-        search=search,
-        segment=segment,
-        invitation=invitation,
-        membership=membership,
-        sort=sort,
-        after=after,
-        most=limit,
-    )
+    As CSV each with all that `vipflow customer import` reads: into another installation, say.
+    """
+    from vipflow.operations.customer_lists import list_customers
+    from vipflow.operations.customer_sheets import customer_sheets
+
+    asked: dict[str, Any] = {
+        "list": which,
+        "mine": mine,
+        "managed_by": manager,
+        "search": search,
+        "segment": segment,
+        "invitation": invitation,
+        "membership": membership,
+        "sort": sort,
+        "after": after,
+    }
+    if session.out.csv:
+        session.out.rows(customer_sheets(session.installation, session.who, **asked), {})
+        return
+    page = list_customers(session.installation, session.who, **asked, most=limit)
     if session.out.json:
         session.out.write_json(page)
         return

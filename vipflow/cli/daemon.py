@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     daemon = group("daemon", "Look at the daemons that work on this database.")
-    command(daemon, "list", needs="database")(list_daemons)
+    command(daemon, "list", needs="database", rows="vipflow.operations.daemons.DaemonEntry")(list_daemons)
     app.add_typer(daemon)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def add_to(app: typer.Typer) -> None:
-    command(app, "history")(history)
+    command(app, "history", rows="vipflow.operations.inspection.HistoryEntry")(history)
 
 
 def history(
@@ -50,7 +50,7 @@ def history(
     }
     if any(map(_learned_later, page.items)):
         columns["Learned"] = lambda entry: moment(entry.recorded_at, zone) if _learned_later(entry) else ""
-    if facts and not session.out.json:
+    if facts and not session.out.json and not session.out.csv:
         session.out.answer(None, *(piece for entry in page.items for piece in _told(entry, zone)))
     else:
         session.out.rows(page.items, columns, next=page.next, empty="Nothing happened yet.")

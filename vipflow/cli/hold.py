@@ -31,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
     command(hold, "everything", act="rehearsed")(everything)
     command(hold, "reseller", act="rehearsed")(reseller)
     command(hold, "customer", act="rehearsed")(customer)
-    command(hold, "list")(list_)
+    command(hold, "list", rows="vipflow.operations.holds.Hold")(list_)
     app.add_typer(hold)
 
 

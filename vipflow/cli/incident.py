@@ -23,7 +23,7 @@ Kind = Annotated[str | None, typer.Option("--kind", help="Only those of this kin
 
 def add_to(app: typer.Typer) -> None:
     incident = group("incident", "See what stopped and needs a person; try it again, or dismiss it.")
-    command(incident, "list")(list_)
+    command(incident, "list", rows="vipflow.operations.inspection.IncidentEntry")(list_)
     command(incident, "show")(show)
     command(incident, "retry", act="rehearsed")(retry)
     command(incident, "dismiss", act="rehearsed")(dismiss)
@@ -41,8 +41,8 @@ def list_(
     limit: Limit = 100,
     after: After = None,
 ) -> None:
-    """Lists what is open by cause, the most frequent first; with --each one by one, the oldest first."""
-    if each or all_ or customer is not None or after is not None:
+    """Lists what is open by cause, the most frequent first; with --each one by one, the oldest first; so as CSV too."""
+    if each or all_ or customer is not None or after is not None or session.out.csv:
         _list_each(session, customer, kind, all_, limit, after)
         return
     from vipflow.cli.output import when

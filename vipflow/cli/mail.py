@@ -39,12 +39,12 @@ Key = Annotated[str, typer.Argument(help="The mail's key, as the list shows it."
 
 def add_to(app: typer.Typer) -> None:
     mail = group("mail", "See the mails that wait or left, read them, and say what becomes of them.")
-    command(mail, "list")(list_)
+    command(mail, "list", rows="vipflow.operations.inspection.MessageEntry")(list_)
     command(mail, "show")(show)
     command(mail, "preview", needs="files")(preview)
     for act in ACTS:
         command(mail, act, act="previewed")(_acting(act))
-    command(mail, "suppressed")(suppressed)
+    command(mail, "suppressed", rows="vipflow.operations.mails.Suppressed")(suppressed)
     command(mail, "unsuppress", act="rehearsed")(unsuppress)
     app.add_typer(mail)
 

@@ -36,7 +36,7 @@ def add_to(app: typer.Typer) -> None:
     command(order, "place", act="rehearsed", on=True)(place)
     command(order, "accept", act="rehearsed", on=True)(accept)
     command(order, "refuse", act="rehearsed", on=True)(refuse)
-    command(order, "list")(list_)
+    command(order, "list", rows="vipflow.operations.rows.OrderRow")(list_)
     command(order, "show")(show)
     app.add_typer(order)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as plain_json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -31,6 +31,9 @@ class Output:
     Of a `dry_run` people read first that it is one, and JSON has `dry_run` true, and what a rehearsal `followed`.
     """
 
+    csv = False
+    """Whether rows are written as CSV, and nothing else."""
+
     def __init__(self, *, json: bool = False, dry_run: bool = False) -> None:
         self.json = json
         self.dry_run = dry_run
@@ -50,7 +53,7 @@ class Output:
 
     def rows(
         self,
-        items: Sequence[Any],
+        items: Iterable[Any],
         columns: Mapping[str, Callable[[Any], Any]],
         *,
         next: str | None = None,
@@ -58,6 +61,7 @@ class Output:
         title: str | None = None,
     ) -> None:
         """A list: as JSON `{"items": […], "next": cursor or null}`, or as a table with a cell per column and item."""
+        items = list(items)
         if self.json:
             self.write_json({"items": items, "next": next})
             return

@@ -28,7 +28,7 @@ from vipflow.cli.session import Session, command, group
 def add_to(app: typer.Typer) -> None:
     renewal = group("renewal", "See where a customer's renewal stands, order it, report it.")
     command(renewal, "status")(status)
-    command(renewal, "list")(list_)
+    command(renewal, "list", rows="vipflow.operations.customer_lists.CustomerRow")(list_)
     command(renewal, "order", act="rehearsed", on=True)(order)
     command(renewal, "remind", act="rehearsed", on=True)(remind)
     command(renewal, "decline", act="rehearsed", on=True)(decline)

@@ -40,7 +40,7 @@ Colour = Annotated[
 def add_to(app: typer.Typer) -> None:
     reseller = group("reseller", "Say which companies use this installation, by which policy, language and zone.")
     command(reseller, "add", act="rehearsed", needs="database")(add)
-    command(reseller, "list", needs="database")(list_)
+    command(reseller, "list", needs="database", rows="vipflow.operations.resellers.Reseller")(list_)
     command(reseller, "show", needs="database")(show)
     command(reseller, "set", act="rehearsed")(set_)
     app.add_typer(reseller)

@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
     command(return_, "open", act="rehearsed", on=True)(open_)
     command(return_, "approve", act="rehearsed", on=True)(approve)
     command(return_, "refuse", act="rehearsed", on=True)(refuse)
-    command(return_, "list")(list_)
+    command(return_, "list", rows="vipflow.operations.rows.ReturnRow")(list_)
     command(return_, "show")(show)
     app.add_typer(return_)
 

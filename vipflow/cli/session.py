@@ -5,8 +5,8 @@
         \"\"\"Shows …\"\"\"
         page = operations.show(session.installation, session.who, ref)
 
-`command` adds `--config`, `--reseller`, `--as` and `--json` to the command's own options; `--on` where `on=True`, and
-`--dry-run` where it is an `act`: then the installation is one in which nothing stays.
+`command` adds `--config`, `--reseller`, `--as` and `--json` to the command's own options; `--on` where `on=True`; to what
+lists `--csv`, `--excel` and `--out`; and `--dry-run` where it is an `act`: then nothing stays of what it does.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
+from vipflow.cli import listing
 from vipflow.cli.helping import group
 from vipflow.cli.output import Output
 from vipflow.errors import BadInput
@@ -180,11 +181,13 @@ def command(
     needs: Needs = "reseller",
     act: Act | None = None,
     on: bool = False,
+    rows: str | None = None,
     **settings: Any,
 ) -> Callable[[Command], Command]:
     """Makes a function whose first argument is the `Session` a command of `app`, with the options that all share.
 
-    Whatever changes something is an `act`.
+    Whatever changes something is an `act`. What is called `list`, or says the class of its `rows`
+    (`vipflow.operations.team.Member`), writes them as CSV too: it gives them to `session.out.rows`.
     """
 
     def decorate(function: Command) -> Command:
@@ -195,6 +198,7 @@ def command(
             shared["on"] = On
         if act is not None:
             shared["dry_run"] = DryRun
+        lists = name == "list" or rows is not None
         extra = [
             inspect.Parameter(
                 option,
@@ -204,6 +208,8 @@ def command(
             )
             for option, annotation in shared.items()
         ]
+        if lists:
+            extra += listing.PARAMETERS
 
         @functools.wraps(function)
         def run(*args: Any, **given: Any) -> None:
@@ -211,7 +217,10 @@ def command(
             session.new_names = given.get("id_", "") is None
             try:
                 try:
-                    function(session, *args, **given)
+                    if lists:
+                        listing.run_list(session, function, given, rows)
+                    else:
+                        function(session, *args, **given)
                 except typer.Exit:  # an answer too: refused, or a fault found
                     session.end()
                     raise
@@ -220,6 +229,7 @@ def command(
                 session.close()
 
         by_keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        run.rows = rows  # type: ignore[attr-defined]  # why: pages say of each list which columns its CSV has
         parameters = [*by_keyword, *extra]
         run.__signature__ = signature.replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]  # why: Typer reads it
         run.__annotations__ = {p.name: p.annotation for p in parameters}

@@ -29,7 +29,7 @@ MailsOption = Annotated[
 def add_to(app: typer.Typer) -> None:
     team = group("team", "Say who works here, and in which role.")
     command(team, "add", act="rehearsed")(add)
-    command(team, "list")(list_)
+    command(team, "list", rows="vipflow.operations.team.Member")(list_)
     command(team, "role", act="rehearsed")(role)
     command(team, "change", act="rehearsed")(change)
     command(team, "deactivate", act="rehearsed")(deactivate)

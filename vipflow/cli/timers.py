@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_to(app: typer.Typer) -> None:
-    command(app, "timers")(timers)
+    command(app, "timers", rows="vipflow.operations.inspection.ArmedTimer")(timers)
 
 
 def timers(session: Session, ref: PerhapsRef = None, limit: Limit = 100, after: After = None) -> None:

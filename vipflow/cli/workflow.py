@@ -20,7 +20,7 @@ Name = Annotated[str, typer.Argument(help="The workflow, such as purchase_author
 
 def add_to(app: typer.Typer) -> None:
     workflow = group("workflow", "Look at the workflows: states, events, timers, mails. Map cases when a file changed.")
-    command(workflow, "list", needs="files")(list_)
+    command(workflow, "list", needs="files", rows="vipflow.operations.workflows.WorkflowEntry")(list_)
     command(workflow, "show", needs="files")(show)
     command(workflow, "graph", needs="files")(graph)
     command(workflow, "apply", needs="database")(apply)

@@ -13,6 +13,7 @@ from vipflow.engine.fit import all_stranded
 from vipflow.errors import PolicyError, Problem, VipflowError, WorkflowError, did_you_mean
 from vipflow.machine import Workflows
 from vipflow.operations.databases import open_existing, sqlite_file
+from vipflow.operations.importprofiles import profile_problems
 from vipflow.operations.installation import Files, load_files, trade_of
 from vipflow.operations.policy_notice import Older, older_than_files
 from vipflow.operations.templates import template_problems
@@ -47,6 +48,7 @@ def check_all(config: Path | None, *, stored: bool = False) -> CheckReport:
     except ConfigError as wrong:
         return CheckReport(False, {}, {f"settings ({wrong.where})": wrong.problems})
     checked["settings"] = str(settings.file) if settings.file is not None else "the shipped defaults"
+    _imports(settings, checked, problems)
     book = _policies(settings, checked, problems)
     catalogue = _catalogue(settings, checked, problems)
     workflows = _workflows(settings, book, checked, problems)
@@ -140,6 +142,17 @@ def older_numbers(config: Path | None) -> list[Older]:
 
 
 def _policies(settings: Settings, checked: dict[str, str], problems: dict[str, Sequence[str]]) -> PolicyBook | None:
+
+
+def _imports(settings: Settings, checked: dict[str, str], problems: dict[str, list[str]]) -> None:
+    found = profile_problems(settings)
+    if settings.imports:
+        checked["profiles of imports"] = ", ".join(settings.imports)
+    if found:
+        problems["profiles of imports"] = found
+
+
+def _policies(settings: Settings, checked: dict[str, str], problems: dict[str, list[str]]) -> PolicyBook | None:
     try:
         book = load_policies(*settings.folders.policies)
     except PolicyError as wrong:

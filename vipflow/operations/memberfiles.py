@@ -1,108 +1,21 @@
-"""Members as resellers export them: what the columns are called, and what stands in their cells."""
+"""Members as resellers export them: rows made the data of `customer.adopt` and `customer.invite`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from vipflow.errors import BadInput, NotFound
-from vipflow.operations.csvfiles import Row, date_in, folded_heading
+from vipflow.operations.csvfiles import Row, folded_heading
 from vipflow.operations.customers import member_named
+from vipflow.operations.membervalues import NO, YES, Habits, country_code, day_in, whole_number, word, words
 from vipflow.operations.products import Buyer, find_product
 from vipflow.operations.who import Who
 from vipflow.store.tenants import MemberRow
 from vipflow.vip.catalogue import Catalogue
-from vipflow.vip.customers import OFFER_TYPES
-
-CUSTOMERS: Final[Mapping[str, Sequence[str]]] = {
-    "vip_number": ("numéro VIP", "VIP number", "n° VIP", "no VIP", "num VIP", "identifiant VIP", "VIP ID", "VIP"),
-    "company": (
-        *("société", "company", "nom de la société", "company name", "raison sociale", "entreprise", "organisation"),
-        *("nom du client", "client", "customer", "customer name", "organization"),
-    ),
-    "segment": ("segment de marché", "market segment", "segment"),
-    "address": ("adresse", "address", "rue", "street", "adresse 1", "address line 1", "address line"),
-    "postal_code": ("code postal", "postal code", "CP", "zip", "zip code", "postcode"),
-    "city": ("ville", "city", "localité", "town"),
-    "region": ("région", "region", "état", "state", "province"),
-    "country": ("pays", "country", "code pays", "country code"),
-    "contact_name": ("contact", "contact name", "nom du contact", "contact principal", "primary contact"),
-    "contact_first_name": ("prénom", "first name", "prénom du contact", "contact first name"),
-    "contact_last_name": ("nom", "last name", "nom de famille", "contact last name"),
-    "contact_email": (
-        *(
-            "e-mail",
-            "email",
-            "courriel",
-            "adresse e-mail",
-            "e-mail du contact",
-            "contact e-mail",
-            "mail",
-            "email address",
-        ),
-        *("contact email", "email du contact", "adresse email"),
-    ),
-    "language": ("langue", "language"),
-    "offer_types": ("type d'offre", "offer type", "type", "offre", "types d'offre", "offer types"),
-    "anniversary": (
-        *("date anniversaire", "anniversary date", "date d'anniversaire", "anniversary", "renewal date"),
-        *("date de renouvellement",),
-    ),
-    "licences": ("licences", "licenses", "produits et licences", "products and licences"),
-    "renewed": ("licences renouvelées", "renewed licences", "renouvelé", "renewed"),
-    "product": ("produit", "product", "SKU", "référence produit", "nom du produit", "product name", "part number"),
-    "quantity": ("quantité", "quantity", "qté", "qty", "nombre de licences", "nb licences", "seats"),
-    "owner": ("géré par", "managed by", "gestionnaire", "gestionnaire de compte", "account manager", "owner"),
-    "recipients": ("destinataires en copie", "notice recipients", "copies", "copie", "recipients", "cc"),
-    "anchor_day": ("jour d'ancrage", "anchor day"),
-    "authorizations": ("autorisations ouvertes", "open authorizations", "autorisations"),
-    "reference": (
-        *("votre référence", "your reference", "référence client", "customer reference", "code client"),
-        *("customer number", "numéro client", "n° client"),
-    ),
-}
-"""Our names of the columns, and what else they may be called. Capitals, accents and punctuation make no difference."""
-
-AUTHORIZATIONS: Final[Mapping[str, Sequence[str]]] = {
-    "vip_number": CUSTOMERS["vip_number"],
-    "created_on": ("créée le", "created on", "date de création", "creation date", "créé le", "date", "created"),
-    "po_number": ("numéro de bon de commande", "PO number", "bon de commande", "n° de bon de commande", "PO"),
-    "due_on": ("échéance", "due on", "date d'échéance", "due date"),
-    "ordered": ("commandée", "ordered", "commande passée", "order placed"),
-    "order_number": ("numéro de commande Adobe", "Adobe order number", "numéro de commande", "order number"),
-    "product": CUSTOMERS["product"],
-    "quantity": CUSTOMERS["quantity"],
-}
-
-SEGMENT_WORDS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(
-        ("commercial", "com", "entreprise", "entreprises", "prive", "secteur prive", "business"), "commercial"
-    ),
-    **dict.fromkeys(
-        ("government", "gov", "gouvernement", "secteur public", "public", "administration", "public sector"),
-        "government",
-    ),
-    **dict.fromkeys(("education", "edu", "enseignement", "academic"), "education"),
-}
-OFFER_WORDS: Final[Mapping[str, str]] = {
-    "equipe": "teams",
-    "equipes": "teams",
-    "team": "teams",
-    "teams": "teams",
-    "entreprise": "enterprise",
-    "enterprise": "enterprise",
-    "education": "education",
-}
-LANGUAGE_WORDS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("fr", "francais", "french", "fr fr"), "fr"),
-    **dict.fromkeys(("en", "anglais", "english", "en gb", "en us"), "en"),
-}
-YES: Final = frozenset({"oui", "yes", "o", "y", "x", "vrai", "true", "1"})
-NO: Final = frozenset({"non", "no", "n", "faux", "false", "0", ""})
 
 
 def merged(rows: Sequence[Row]) -> dict[str, str]:
@@ -113,24 +26,54 @@ def merged(rows: Sequence[Row]) -> dict[str, str]:
     return merged
 
 
-class MembersReader:
-    """Cells made the data of `customer.adopt`; what cannot be read is noted."""
+SAID_BY: Final[Mapping[str, tuple[str, ...]]] = {
+    "contact": ("contact_name", "contact_first_name", "contact_last_name", "contact_email"),
+    "licences": ("licences", "product", "quantity"),
+}
+"""Of the data of an event what more than one column, or one of another name, says."""
 
-    def __init__(self, catalogue: Catalogue, members: Sequence[MemberRow], who: Who, country: str | None) -> None:
+_OF_MEMBERS_ALONE: Final = ("licences", "renewed", "authorizations", "anchor_day")
+
+
+class MembersReader:
+    """Cells of one customer made the data of an event; what cannot be read is noted in `problems`."""
+
+    def __init__(self, catalogue: Catalogue, members: Sequence[MemberRow], who: Who, habits: Habits) -> None:
         self.catalogue = catalogue
         self.members = members
         self.who = who
-        self.country = country
+        self.habits = habits
         self.problems: list[str] = []
         self.segment: Any = None
 
-    def customer(self, rows: Sequence[Row], cells: Mapping[str, str], open_ones: Sequence[Row]) -> dict[str, Any]:
-        self.segment = self._word(cells, "segment", SEGMENT_WORDS) or "commercial"
-        country = self._country(cells)
+    def member(self, rows: Sequence[Row], cells: Mapping[str, str], open_ones: Sequence[Row]) -> dict[str, Any]:
+        """The data of `customer.adopt`. `open_ones`: rows of the other table, of what is open with it."""
+        company = self._company(cells)
         by_row = [row for row in rows if "product" in row.cells or "quantity" in row.cells]
         licences = [*self._lines(cells.get("licences")), *(line for row in by_row for line in self._line(row))]
         data = {
+            **company,
             "vip_number": cells.get("vip_number"),
+            "anchor_day": self._number(cells, "anchor_day"),
+            "licences": licences or None,
+            "renewed": self._lines(cells.get("renewed")) or None,
+            "authorizations": [*self._encoded(cells.get("authorizations")), *self._authorizations(open_ones)] or None,
+        }
+        return {name: value for name, value in data.items() if value is not None}
+
+    def invited(self, rows: Sequence[Row], cells: Mapping[str, str], open_ones: Sequence[Row]) -> dict[str, Any]:
+        """The data of `customer.invite`. Licences are of members alone, and not passed over silently."""
+        data = {**self._company(cells), "vip_number": cells.get("vip_number")}
+        held = [name for name in _OF_MEMBERS_ALONE if any(each in cells for each in SAID_BY.get(name, (name,)))]
+        if held or open_ones:
+            told = ", ".join(held or ["authorizations"])
+            self.problems.append(f"{told}: only a member has them, and this is to be invited; it needs a VIP number")
+        return {name: value for name, value in data.items() if value is not None}
+
+    def _company(self, cells: Mapping[str, str]) -> dict[str, Any]:
+        self.segment = self._word(cells, "segment") or "commercial"
+        country = self._country(cells)
+        return {
             "company": cells.get("company"),
             "segment": self.segment,
             "country": country,
@@ -139,60 +82,52 @@ class MembersReader:
             "postal_code": _postal_code(cells.get("postal_code"), country),
             "region": cells.get("region"),
             "contact": {"name": _contact_name(cells), "email": cells.get("contact_email", "")},
-            "language": self._word(cells, "language", LANGUAGE_WORDS) or self.who.language,
+            "language": self._word(cells, "language") or self.who.language,
             "offer_types": self._offer_types(cells.get("offer_types")),
             "anniversary": self._day(cells, "anniversary"),
-            "anchor_day": self._number(cells, "anchor_day"),
-            "licences": licences or None,
-            "renewed": self._lines(cells.get("renewed")) or None,
-            "authorizations": [*self._encoded(cells.get("authorizations")), *self._authorizations(open_ones)] or None,
             "owner": self._owner(cells.get("owner")),
             "recipients": self._recipients(cells.get("recipients")) or None,
         }
-        return {name: value for name, value in data.items() if value is not None}
 
-    def _word(self, cells: Mapping[str, str], name: str, words: Mapping[str, str]) -> str | None:
+    def _word(self, cells: Mapping[str, str], name: str) -> str | None:
         given = cells.get(name)
         if given is None:
             return None
-        found = words.get(folded_heading(given))
-        if found is None:
-            self.problems.append(f"{name}: {given!r} is none of {', '.join(dict.fromkeys(words.values()))}")
-        return found
+        try:
+            return word(name, given)
+        except ValueError as wrong:
+            self.problems.append(f"{name}: {wrong}")
+            return None
 
     def _day(self, cells: Mapping[str, str], name: str) -> str | None:
         given = cells.get(name)
         if given is None:
             return None
         try:
-            return date_in(given).isoformat()
+            return day_in(given, self.habits.dates).isoformat()
         except ValueError as wrong:
             self.problems.append(f"{name}: {wrong}")
             return None
 
     def _country(self, cells: Mapping[str, str]) -> str | None:
-        given = cells.get("country", self.country or "")
-        if not given:
+        given = cells.get("country")
+        if given is None:
             self.problems.append("country: is missing; add the column, or say which with --country")
             return None
-        code = given.upper() if len(given) == 2 else country_names().get(folded_heading(given))
-        if code is None:
-            self.problems.append(f"country: {given!r} is no country; write its name, or its two letters")
-        return code
+        try:
+            return country_code(given)
+        except ValueError as wrong:
+            self.problems.append(f"country: {wrong}")
+            return None
 
     def _offer_types(self, given: str | None) -> list[str] | None:
         if given is None:
             return None
-        found = []
-        for word in re.split(r"[\s,;/|+&]+", given):
-            if not word.strip():
-                continue
-            known = OFFER_WORDS.get(folded_heading(word))
-            if known is None:
-                self.problems.append(f"offer_types: {word.strip()!r} is none of {', '.join(OFFER_TYPES)}")
-            else:
-                found.append(known)
-        return list(dict.fromkeys(found))
+        try:
+            return words("offer_types", given)
+        except ValueError as wrong:
+            self.problems.append(f"offer_types: {wrong}")
+            return None
 
     def _owner(self, given: str | None) -> str | None:
         """Whom the table names, else who imports, else the first admin."""
@@ -243,22 +178,29 @@ class MembersReader:
         return self._bought(product, quantity)
 
     def _bought(self, product: str, quantity: str) -> list[dict[str, Any]]:
-        number = quantity.replace("\u00a0", "").replace("\u202f", "").replace(" ", "")
-        if not (number.isascii() and number.isdigit() and int(number) > 0):
+        try:
+            number = whole_number(quantity, self.habits.decimal)
+        except ValueError as wrong:
+            self.problems.append(f"quantity: {wrong}")
+            return []
+        if number < 1:
             self.problems.append(f"quantity: {quantity!r} is no number of licences")
             return []
         try:
-            return [{"sku": find_product(self.catalogue, product, Buyer(self.segment)).sku, "quantity": int(number)}]
+            return [{"sku": find_product(self.catalogue, product, Buyer(self.segment)).sku, "quantity": number}]
         except (NotFound, BadInput) as wrong:
             self.problems.append(str(wrong).replace("\n", " "))
             return []
 
     def _number(self, cells: Mapping[str, str], name: str) -> int | None:
         given = cells.get(name)
-        if given is None or (given.isascii() and given.isdigit()):
-            return int(given) if given else None
-        self.problems.append(f"{name}: {given!r} is no number")
-        return None
+        if given is None:
+            return None
+        try:
+            return whole_number(given, self.habits.decimal)
+        except ValueError as wrong:
+            self.problems.append(f"{name}: {wrong}")
+            return None
 
     def _encoded(self, given: str | None) -> list[Any]:
         """A list as programs write it, in JSON: of what `customer.adopt` takes."""
@@ -266,7 +208,7 @@ class MembersReader:
             return []
         try:
             found: list[Any] = msgspec.json.decode(given, type=list[Any])
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             self.problems.append("authorizations: the cell is no JSON list; or give them in a file of their own")
             return []
         return found
@@ -299,7 +241,7 @@ class MembersReader:
 
 
 _PRODUCT_FIRST = re.compile(
-    r"^(?P<product>.+?)\s*(?:=|:|\s[x×*]\s*)\s*(?P<quantity>[\d\u00a0\u202f ]+)$", re.IGNORECASE
+    r"^(?P<product>.+?)\s*(?:=|:|\s[x×*]\s*)\s*(?P<quantity>\d[\d\u00a0\u202f .,'’]*)$", re.IGNORECASE
 )
 _SKUS_ALONE = re.compile(r"^\d+x\S+(\s+\d+x\S+)*$", re.IGNORECASE)
 _QUANTITY_FIRST = re.compile(r"^(?P<quantity>\d+)\s*[x×*]\s*(?P<product>.+)$", re.IGNORECASE)
@@ -318,17 +260,3 @@ def _postal_code(given: str | None, country: str | None) -> str | None:
         return None
     code = given.upper().removesuffix(".0")
     return code.zfill(5) if country in ("FR", "DE", "IT", "ES") and code.isdigit() else code
-
-
-@lru_cache(maxsize=1)
-def country_names() -> dict[str, str]:
-    """The countries' names in French and English, as headings are compared, with their codes."""
-    from babel import Locale
-
-    from vipflow.vip.fields import COUNTRIES
-
-    found: dict[str, str] = {}
-    for language in ("en", "fr"):
-        territories = Locale(language).territories
-        found |= {folded_heading(territories[code]): code for code in sorted(COUNTRIES) if code in territories}
-    return found

@@ -175,6 +175,28 @@ _of_domain = (
 )
 
 
+def alike(
+    connection: Connection, tenant: int, names: Sequence[str], domains: Sequence[str], emails: Sequence[str], most: int
+) -> Rows:
+    """Customers with one of these folded names, domains or whole addresses (small letters), with their `email_domain`:
+    the look-alikes of many at once. Of each of the three kinds up to `most`.
+    """
+    found: dict[str, Any] = {}
+    for statement, values in ((_named_alike, names), (_domain_alike, domains), (_email_alike, emails)):
+        if values:
+            asked = {"tenant": tenant, "values": list(values), "most": most}
+            found |= {row.ref: row for row in connection.execute(statement, asked)}
+    return list(found.values())
+
+
+_any_alike = select(*_SUMMARY, subjects.c.email_domain).where(subjects.c.tenant == _tenant)
+_named_alike = _any_alike.where(any_of(subjects.c.name_folded, "values")).limit(bindparam("most"))
+_domain_alike = _any_alike.where(any_of(subjects.c.email_domain, "values")).limit(bindparam("most"))
+_email_alike = _any_alike.where(any_of(func.lower(subjects.c.email, type_=subjects.c.email.type), "values")).limit(
+    bindparam("most")
+)
+
+
 def bearers(connection: Connection, tenant: int, collection: str, values: Sequence[str]) -> Rows:
     """(value, case_ref, subject, kind) of the cases of a collection that bear one of these names."""
     asked = {"tenant": tenant, "collection": collection, "values": list(values)}
@@ -185,6 +207,16 @@ _bearers = (
     select(names.c.value, names.c.case_ref, names.c.subject, names.c.kind)
     .where(names.c.tenant == _tenant, names.c.collection == bindparam("collection"), any_of(names.c.value, "values"))
     .order_by(names.c.case_ref)
+)
+
+
+def own_references(connection: Connection, tenant: int) -> dict[str, str]:
+    """The sender's own reference of each customer that has one: one walk through all names."""
+    return {row.case_ref: row.value for row in connection.execute(_own_references, {"tenant": tenant})}
+
+
+_own_references = select(names.c.case_ref, names.c.value).where(
+    names.c.tenant == _tenant, names.c.collection == "customers", names.c.kind == "sender"
 )
 
 
