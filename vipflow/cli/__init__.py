@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 _PANELS = {
     "Begin": {
         "demo": "demo",
-        "serve": "serve",
+        "init": "init",
+        "config": "config",
         "check": "check",
         "database": "db",
         "reseller": "reseller",
         "team": "team",
+        "serve": "serve",
     },
     "Your customers": {
         "customer": "customer",
