@@ -9,6 +9,7 @@ import typer
 from msgspec.structs import replace
 
 from vipflow.cli.acting import CustomerRef, EventId, Mine, OwnRef, Why, day_given, short_day, show_done
+from vipflow.cli.completing import one_of, team
 from vipflow.cli.customer_import import import_members
 from vipflow.cli.options import After, Limit
 from vipflow.cli.session import Session, command, group
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
 Company = Annotated[str, typer.Option("--company", help="The name of the company.", metavar="NAME")]
 SegmentOption = Annotated[
-    str, typer.Option("--segment", help="commercial, government or education.", metavar="SEGMENT")
+    str,
+    typer.Option(
+        "--segment",
+        help="commercial, government or education.",
+        metavar="SEGMENT",
+        autocompletion=one_of("commercial", "government", "education"),
+    ),
 ]
 Address = Annotated[str, typer.Option("--address", help="Street and number.", metavar="TEXT")]
 PostalCode = Annotated[str | None, typer.Option("--postal-code", help="As the country writes it.", metavar="CODE")]
@@ -186,7 +193,12 @@ def list_(
     session: Session,
     which: Annotated[
         str | None,
-        typer.Option("--list", help="no_products, pending, late, upcoming or ready.", metavar="LIST"),
+        typer.Option(
+            "--list",
+            help="no_products, pending, late, upcoming or ready.",
+            metavar="LIST",
+            autocompletion=one_of("no_products", "pending", "late", "upcoming", "ready"),
+        ),
     ] = None,
     mine: Mine = False,
     search: Annotated[
@@ -194,19 +206,39 @@ def list_(
         typer.Option("--search", help="Words of the name; VIP, PO or order number; reference; e-mail.", metavar="TEXT"),
     ] = None,
     segment: Annotated[
-        str | None, typer.Option("--segment", help="commercial, government or education.", metavar="SEGMENT")
+        str | None,
+        typer.Option(
+            "--segment",
+            help="commercial, government or education.",
+            metavar="SEGMENT",
+            autocompletion=one_of("commercial", "government", "education"),
+        ),
     ] = None,
     manager: Annotated[
-        str | None, typer.Option("--manager", help="Managed by the member with this e-mail.", metavar="EMAIL")
+        str | None,
+        typer.Option(
+            "--manager", help="Managed by the member with this e-mail.", metavar="EMAIL", autocompletion=team()
+        ),
     ] = None,
     invitation: Annotated[
-        str | None, typer.Option("--invitation", help="sent, accepted, withdrawn or expired.", metavar="STATE")
+        str | None,
+        typer.Option(
+            "--invitation",
+            help="sent, accepted, withdrawn or expired.",
+            metavar="STATE",
+            autocompletion=one_of("sent", "accepted", "withdrawn", "expired"),
+        ),
     ] = None,
     membership: Annotated[
         str | None,
         typer.Option("--membership", help="active, upcoming, ready, renewed, expired, …", metavar="STATE"),
     ] = None,
-    sort: Annotated[str, typer.Option("--sort", help="name or anniversary.", metavar="KEY")] = "name",
+    sort: Annotated[
+        str,
+        typer.Option(
+            "--sort", help="name or anniversary.", metavar="KEY", autocompletion=one_of("name", "anniversary")
+        ),
+    ] = "name",
     limit: Limit = 50,
     after: After = None,
 ) -> None:

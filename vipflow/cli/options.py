@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from vipflow.cli.completing import policies, zones
+
 Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Show at most so many.", metavar="N")]
 After = Annotated[
     str | None, typer.Option("--after", help="Go on behind this place: the page before says it.", metavar="CURSOR")
@@ -20,5 +22,10 @@ PerhapsRef = Annotated[
         help="A reference, VIP number, PO number, order number or e-mail; all if left out.", metavar="[REF]"
     ),
 ]
-PolicyName = Annotated[str, typer.Option("--policy", help="The policy whose numbers count.", metavar="NAME")]
-Zone = Annotated[str, typer.Option("--zone", help="The time zone in which days begin and end.", metavar="ZONE")]
+PolicyName = Annotated[
+    str, typer.Option("--policy", help="The policy whose numbers count.", metavar="NAME", autocompletion=policies())
+]
+Zone = Annotated[
+    str,
+    typer.Option("--zone", help="The time zone in which days begin and end.", metavar="ZONE", autocompletion=zones()),
+]

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
+from vipflow.cli.completing import resellers, team
 from vipflow.cli.helping import group
 from vipflow.cli.output import Output
 from vipflow.errors import BadInput
@@ -43,11 +44,21 @@ Config = Annotated[
 ]
 Reseller = Annotated[
     str | None,
-    typer.Option("--reseller", help="Which reseller, once there are several. (Or VIPFLOW_RESELLER.)", metavar="KEY"),
+    typer.Option(
+        "--reseller",
+        help="Which reseller, once there are several. (Or VIPFLOW_RESELLER.)",
+        metavar="KEY",
+        autocompletion=resellers(),
+    ),
 ]
 As = Annotated[
     str | None,
-    typer.Option("--as", help="Act as this member of the team: history names them. (Or VIPFLOW_AS.)", metavar="EMAIL"),
+    typer.Option(
+        "--as",
+        help="Act as this member of the team: history names them. (Or VIPFLOW_AS.)",
+        metavar="EMAIL",
+        autocompletion=team(),
+    ),
 ]
 On = Annotated[
     str | None,

@@ -7,9 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
+from vipflow.cli.completing import workflows
 from vipflow.cli.session import Session, command, group
 
-Name = Annotated[str, typer.Argument(help="The workflow, such as purchase_authorization.", metavar="WORKFLOW")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="The workflow, such as purchase_authorization.", metavar="WORKFLOW", autocompletion=workflows()
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
