@@ -231,7 +231,7 @@ def try_out(python: Path, folder: Path, tests: list[str]) -> str:
 def interpreters() -> dict[tuple[int, int], str]:
     """A Python of each version: those that VIPFLOW_PYTHONS names, else those on the PATH that vipflow is meant for."""
     named = os.environ.get("VIPFLOW_PYTHONS")
-    found = {}
+    found: dict[tuple[int, int], str] = {}
     for each in named.split(os.pathsep) if named else MEANT_FOR:
         path = shutil.which(each)
         if path is not None:
