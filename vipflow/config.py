@@ -35,7 +35,9 @@ FILE = "config.toml"
 PREFIX = "VIPFLOW_"
 SHIPPED = "shipped"
 """Written for a folder: what comes with vipflow. (One of that name beside the file is written "./shipped".)"""
-NOT_SETTINGS = frozenset({CONFIG, "VIPFLOW_AS", "VIPFLOW_RESELLER", "VIPFLOW_REQUIRE", "VIPFLOW_TRACEBACK"})
+NOT_SETTINGS = frozenset(
+    {CONFIG, "VIPFLOW_AS", "VIPFLOW_RESELLER", "VIPFLOW_REQUIRE", "VIPFLOW_PYTHONS", "VIPFLOW_TRACEBACK"}
+)
 """Variables of ours that say something else."""
 
 NO_CONFIG = (
