@@ -3,7 +3,6 @@
 import os
 import shlex
 import shutil
-import sys
 import tomllib
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +14,8 @@ import pytest
 from tests.cli.conftest import Cli
 from vipflow.config import DatabaseSettings, Settings, load_settings, shipped
 from vipflow.operations.copies import NOTE, PARTS, copies_of
-from vipflow.operations.installation import load_files
+from vipflow.vip.catalogue import load_catalogue
+from vipflow.vip.numbers import load_policies
 
 ALL = ["--with", "workflows", "--with", "email-templates", "--with", "policies", "--with", "catalogue"]
 
@@ -56,9 +56,8 @@ def test_the_copies_are_what_comes_with_vipflow_and_count(cli: Cli, tmp_path: Pa
     assert folders.catalogues == (north / "catalogue.toml",)
     for copy in (copy for part in PARTS for copy in copies_of(part)):
         assert (north / copy.file).read_text(encoding="utf-8") == copy.text
-    files = load_files(load_settings(north / "config.toml"))
-    assert "our-vip-2024" in files.policy_book.names
-    assert sys.modules["workflows.order"].__file__ == str(north / "workflows" / "order.py")
+    assert load_policies(*folders.policies).names[-3:] == ("our-vip-2019", "our-vip-2024", "our-vip-marketplace")
+    assert load_catalogue(*folders.catalogues) == load_catalogue()
 
 
 @pytest.mark.parametrize("there", ["config.toml", "README.md", "policies", NOTE])
