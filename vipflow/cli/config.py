@@ -78,7 +78,7 @@ def diff(
     session: Session,
     file: Annotated[
         str | None,
-        typer.Argument(help="One of the copies, to see it line by line; all in a list if left out.", metavar="[FILE]"),
+        typer.Argument(help="One of the copies, to see it line by line; all in a list if left out.", metavar="FILE"),
     ] = None,
     seen: Annotated[
         bool, typer.Option("--seen", help="You saw it: from now on tell only what changes after this release.")

@@ -31,7 +31,12 @@ def init(
         Path, typer.Argument(help="The folder to make; one that is there keeps what it has.", metavar="DIR")
     ],
     with_: Annotated[
-        list[With] | None, typer.Option("--with", help="With copies of what comes with vipflow, to change. Repeat.")
+        list[With] | None,
+        typer.Option(
+            "--with",
+            help="With copies to change: workflows, email-templates, policies, catalogue or all. Repeat.",
+            metavar="WHAT",
+        ),
     ] = None,
     database: Annotated[
         str | None,
