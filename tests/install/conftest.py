@@ -16,7 +16,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT_FROM = ("vipflow", "workflows", "email_templates", "examples", "docs")
-ALONE = ("config.toml", "hatch_build.py", "pyproject.toml", ".gitignore", "CHANGELOG.md", "LICENSE", "README.md")
+ALONE = (
+    "config.toml",
+    "hatch_build.py",
+    "pyproject.toml",
+    ".gitignore",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "README.md",
+)
 TRACES = (
     "var/vipflow.db",
     ".venv/lib/x.py",
