@@ -5,6 +5,8 @@
     python3 dev.py serve [...]    let it go on by itself: a daemon on a copy of it, an hour a second (--speed, --fresh)
     python3 dev.py test [...]     linters, types, import contracts, the whole suite; arguments go to pytest
     python3 dev.py vipflow ...    the program itself, also found as .venv/bin/vipflow
+    python3 dev.py pythons [...]  the demo and a part of the suite with every Python that vipflow is meant for: those on
+                                  the PATH, or those that VIPFLOW_PYTHONS names; arguments go to pytest
     python3 dev.py lock [...]     remake requirements/*.txt from pyproject.toml; arguments go to uv (--upgrade)
 
 Needs Python 3.11 or newer with its venv module, and nothing else. The environment is `.venv` beside this
@@ -22,6 +24,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +40,10 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 
 PIP: Command = [PYTHON, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+
+MEANT_FOR = ("python3.11", "python3.12", "python3.13")
+SMOKE = ["tests/install", "tests/cli", "tests/store", "tests/workflows", "tests/daemon/test_serving.py"]
+"""What shows most of a Python in a minute or two."""
 
 CHECKS: dict[str, Command] = {
     "ruff check": [PYTHON, "-m", "ruff", "check"],
@@ -64,6 +72,8 @@ def main(arguments: list[str]) -> int:
     if command == "test":
         prepare("test")
         return test(rest)
+    if command == "pythons":
+        return pythons(rest)
     if command == "lock":
         return lock(rest)
     print(__doc__, file=sys.stdout if command in ("-h", "--help", "help") else sys.stderr)
@@ -182,6 +192,56 @@ def report(failed: list[str]) -> None:
         print(f"FAILED: {', '.join(failed)}", flush=True)
 
 
+def pythons(arguments: list[str]) -> int:
+    """With each Python: an environment of its own from the lock, a wheel in it, the demo, tests. 0 when all is well."""
+    found = interpreters()
+    if not found:
+        raise Trouble(f"None of {', '.join(MEANT_FOR)} is on the PATH; name some: VIPFLOW_PYTHONS=<path>:<path>")
+    failed = []
+    for version, python in found.items():
+        name = ".".join(map(str, version))
+        with tempfile.TemporaryDirectory(prefix=f"vipflow-python{name}-") as folder:
+            try:
+                told = try_out(Path(python), Path(folder), arguments or SMOKE)
+            except Trouble as trouble:
+                failed.append(name)
+                told = str(trouble)
+        print(f"Python {name} ({python}): {told}", flush=True)
+    report(failed)
+    return 1 if failed else 0
+
+
+def try_out(python: Path, folder: Path, tests: list[str]) -> str:
+    """What became of it, in a line; Trouble says what went wrong."""
+    own = folder / "venv" / "bin"
+    began = time.monotonic()
+    must([python, "-m", "venv", folder / "venv"])
+    pip: Command = [own / "python", *PIP[1:]]
+    must([*pip, "--require-hashes", "-r", ROOT / "requirements" / "test.txt"])
+    must([*pip, "--no-deps", "--no-build-isolation", ROOT])
+    prepared = time.monotonic()
+    must([own / "vipflow", "demo", "--folder", folder / "demo"])
+    played = time.monotonic()
+    workers = str(min(4, os.cpu_count() or 1))
+    pytest: Command = [own / "python", "-m", "pytest", "-p", "no:cacheprovider", "-n", workers, "--dist", "loadgroup"]
+    said = must([*pytest, *tests]).strip().splitlines()[-1].strip("= ")
+    return f"prepared in {prepared - began:.0f} s, the demo played in {played - prepared:.0f} s; {said}"
+
+
+def interpreters() -> dict[tuple[int, int], str]:
+    """A Python of each version: those that VIPFLOW_PYTHONS names, else those on the PATH that vipflow is meant for."""
+    named = os.environ.get("VIPFLOW_PYTHONS")
+    found: dict[tuple[int, int], str] = {}
+    for each in named.split(os.pathsep) if named else MEANT_FOR:
+        path = shutil.which(each)
+        if path is not None:
+            asked = quietly([path, "-c", "import sys, venv, ensurepip; print(*sys.version_info[:2])"])
+            if asked.returncode == 0:  # else a name that leads to none, or one without venv
+                major, minor = map(int, asked.stdout.split())
+                found.setdefault((major, minor), path)
+    return found
+
+
 def lock(arguments: list[str]) -> int:
     """Remakes both locks: every platform, every Python from 3.11 on, and no address in them."""
     uv = shutil.which("uv")
@@ -198,11 +258,12 @@ def lock(arguments: list[str]) -> int:
 # Running programs
 
 
-def must(command: Command) -> None:
-    """Runs a step that must succeed, and shows what it said only when it does not."""
+def must(command: Command) -> str:
+    """Runs a step that must succeed, and gives what it said; shows that only when it does not."""
     result = quietly(command)
     if result.returncode != 0:
         raise Trouble(f"{result.stdout.rstrip()}\n\nThis failed: {shlex.join(map(str, command))}")
+    return result.stdout
 
 
 def quietly(command: Command) -> subprocess.CompletedProcess[str]:

@@ -73,3 +73,18 @@ def test_a_python_without_venv_is_told_which_package_to_install(absent):
 def test_a_complete_python_lacks_nothing():
     assert dev.what_is_missing((3, 11), lambda name: True) is None
     assert dev.what_is_missing(sys.version_info[:2], importlib.util.find_spec) is None
+
+
+def test_the_pythons_that_are_tried_are_those_that_the_project_names():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [line.rpartition(" ")[2] for line in project["classifiers"] if re.search(r":: 3\.\d+$", line)]
+    assert [f"python{version}" for version in named] == list(dev.MEANT_FOR)
+    assert project["requires-python"] == f">={named[0]}"
+
+
+def test_a_name_that_leads_to_no_python_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    shim = tmp_path / "python3.12"
+    shim.write_text("#!/bin/sh\necho 'version 3.12 is not installed' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    monkeypatch.setenv("VIPFLOW_PYTHONS", f"{shim}:{sys.executable}:{tmp_path / 'nothing'}")
+    assert dev.interpreters() == {sys.version_info[:2]: sys.executable}

@@ -34,14 +34,18 @@ from vipflow.profiles import ImportProfile
 CONFIG = "VIPFLOW_CONFIG"
 FILE = "config.toml"
 PREFIX = "VIPFLOW_"
-NOT_SETTINGS = frozenset({CONFIG, "VIPFLOW_AS", "VIPFLOW_RESELLER", "VIPFLOW_REQUIRE", "VIPFLOW_TRACEBACK"})
+SHIPPED = "shipped"
+"""Written for a folder: what comes with vipflow. (One of that name beside the file is written "./shipped".)"""
+NOT_SETTINGS = frozenset(
+    {CONFIG, "VIPFLOW_AS", "VIPFLOW_RESELLER", "VIPFLOW_REQUIRE", "VIPFLOW_PYTHONS", "VIPFLOW_TRACEBACK"}
+)
 """Variables of ours that say something else."""
 
 NO_CONFIG = (
     "the settings",
     f"there is no {FILE} here",
-    f"go to its folder, or name it with --config or {CONFIG}; for a new installation write one (an empty file will do: "
-    "SQLite in var/vipflow.db beside it) and run `vipflow db migrate`",
+    f"go to its folder, or name it with --config or {CONFIG}; for a new installation run `vipflow init <folder>`, "
+    "and `vipflow db migrate` in it",
 )
 """What to say where a command needs an installation and finds none: what, problem, remedy."""
 
@@ -61,11 +65,11 @@ class ConfigError(VipflowError):
         self.problems = problems
 
 
-def shipped(folder: str) -> Path:
-    """A folder that comes with vipflow: inside the installed package, or beside it in a checkout."""
+def shipped(name: str) -> Path:
+    """A folder or file that comes with vipflow: inside the installed package, or beside it in a checkout."""
     package = Path(vipflow.__file__).parent
-    inside = package / "_shipped" / folder
-    return inside if inside.is_dir() else package.parent / folder
+    inside = package / "_shipped"
+    return (inside if inside.is_dir() else package.parent) / name
 
 
 _URLS = "write sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>"
@@ -103,10 +107,13 @@ class DatabaseSettings(Section):
 
 
 class FolderSettings(Section):
-    workflows: Path = Field(default_factory=lambda: shipped("workflows"), description="a folder of workflow files")
+    workflows: Path = Field(
+        default_factory=lambda: shipped("workflows"),
+        description='a folder of workflow files; "shipped": those that come with vipflow',
+    )
     email_templates: tuple[Path, ...] = Field(
         default_factory=lambda: (shipped("email_templates"),),
-        description="folders of templates, a later one over an earlier",
+        description='folders of templates, a later one over an earlier; "shipped": those that come with vipflow',
     )
     policies: tuple[Path, ...] = Field(
         default=(), description="folders of policies of your own, beside the shipped ones"
@@ -118,7 +125,20 @@ class FolderSettings(Section):
         default=None, description="templates of single resellers: <folder>/<reseller>/<template>/<language>/..."
     )
 
-    @field_validator("email_templates", "policies", "catalogues", mode="before")
+    @field_validator("workflows", mode="before")
+    @classmethod
+    def _workflows(cls, value: Any) -> Any:
+        return shipped("workflows") if value == SHIPPED else value
+
+    @field_validator("email_templates", mode="before")
+    @classmethod
+    def _templates(cls, value: Any) -> Any:
+        several = (value,) if isinstance(value, str) else value
+        if isinstance(several, (list, tuple)):
+            return tuple(shipped("email_templates") if each == SHIPPED else each for each in several)
+        return several
+
+    @field_validator("policies", "catalogues", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
@@ -291,9 +311,8 @@ def load_settings(path: Path | None) -> Settings:
     Relative paths count from the file's folder, or from the current one without a file. Raises ConfigError.
     """
     file = find_config(path)
-    content = (
-        _content(file, "named with --config" if path is not None else f"named by {CONFIG}") if file is not None else {}
-    )
+    how = "named with --config" if path is not None else f"named by {CONFIG}"
+    content = written_in(file, how) if file is not None else {}
     problems = list(_unknown_variables())
     try:
         settings = Settings(**content)
@@ -305,7 +324,8 @@ def load_settings(path: Path | None) -> Settings:
     return _rooted(settings, base, file)
 
 
-def _content(file: Path, how: str) -> dict[str, Any]:
+def written_in(file: Path, how: str = "") -> dict[str, Any]:
+    """What a config file says, as it stands; `how` it came to be read. Raises ConfigError where it is no TOML."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -327,7 +347,7 @@ def sections() -> dict[str, type[Section]]:
     }
 
 
-def _variables() -> dict[str, tuple[str, str]]:
+def variables() -> dict[str, tuple[str, str]]:
     """Every variable that is a setting, with its section and key."""
     return {
         f"{PREFIX}{section}__{key}".upper(): (section, key)
@@ -337,7 +357,7 @@ def _variables() -> dict[str, tuple[str, str]]:
 
 
 def _unknown_variables() -> Iterator[str]:
-    known = {*_variables(), *NOT_SETTINGS}
+    known = {*variables(), *NOT_SETTINGS}
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             near = did_you_mean(name.upper(), known)

@@ -53,6 +53,7 @@ def test_what_nobody_foresaw_is_no_traceback_either(cli: Cli, monkeypatch: pytes
         (["calendar", "renewal", "--aniversary", "x"], "No such option: --aniversary"),
         (["calendar", "renewal"], "Missing option '--anniversary'."),
         (["timers", "--limit", "0"], "Invalid value for '--limit'"),
+        (["serve", "--log-level", "loud"], "Invalid value for '--log-level': 'loud' is not one of 'debug', 'info', "),
     ],
 )
 def test_wrong_usage_is_two_and_says_the_right_one(cli: Cli, arguments: list[str], says: str) -> None:

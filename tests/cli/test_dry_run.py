@@ -39,7 +39,6 @@ ACTS = {
     "customer note": "pending hello",
     "customer offer-type": "pending enterprise",
     "customer vip-number": "pending VIP-7",
-    "customer numbers": "pending --number payment_reminder_days=5",
     "customer resend": "invited",
     "customer remind": "invited",
     "customer withdraw": "invited --reason error",

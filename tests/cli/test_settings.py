@@ -1,11 +1,13 @@
 """Which settings count, and what is said of wrong ones."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Cli
-from vipflow.config import ConfigError, Settings, load_settings, sections
+from vipflow.config import ConfigError, Settings, load_settings, sections, shipped
 
 NEEDS_NONE = [
     ["version"],
@@ -171,34 +173,42 @@ def test_a_file_that_cannot_be_read_is_named(cli: Cli, tmp_path: Path, content: 
     assert found.err.startswith(f"mine.toml: {says}")
 
 
-_SHOWN_OTHERWISE = {"email_templates", "policies", "catalogues"}
-"""Lists, whose examples are no defaults."""
+_EXAMPLES = {
+    "folders.reseller_templates",
+    "smtp.ca_file",
+    "smtp.username",
+    "smtp.password_file",
+    "smtp.rate",
+    "smtp.bounces_to",
+    "clock.stands_at",
+    "clock.continues_from",
+}
+"""Settings without a default: what stands there for them is one of many."""
 
 
-def test_the_shipped_config_says_the_defaults() -> None:
-    shipped = Path(__file__).parents[2] / "config.toml"
-    text = shipped.read_text(encoding="utf-8").partition("# [imports.")[0]  # profiles have no defaults
-    uncommented = "\n".join(
-        line.removeprefix("# ") if line.startswith("# ") and " = " in line and line.count(" = ") == 1 else line
-        for line in text.splitlines()
-        if not line.startswith(("# email_templates", "# policies", "# catalogues", "# A variable"))
-    )
-    import tomllib
+def test_the_shipped_config_shows_every_setting_and_its_default(tmp_path: Path) -> None:
+    text = shipped("config.toml").read_text(encoding="utf-8").partition("# [imports.")[0]  # profiles have no defaults
+    shown = re.sub(r"^# (?=[a-z_]+ = )", "", text, flags=re.MULTILINE)
+    said = {f"{table}.{key}": value for table, keys in tomllib.loads(shown).items() for key, value in keys.items()}
+    names = {f"{name}.{key}" for name, section in sections().items() for key in section.model_fields}
+    assert {*said} == names - {"smtp.password"}, "a password is not for a file that others read"
+    kept = [
+        line
+        for line in shown.splitlines()
+        if not re.match(rf"({'|'.join(n.partition('.')[2] for n in _EXAMPLES)}) =", line)
+    ]
+    (tmp_path / "config.toml").write_text("\n".join(kept), encoding="utf-8")
+    (tmp_path / "empty.toml").touch()
+    said_so, said_nothing = (load_settings(tmp_path / name).model_dump() for name in ("config.toml", "empty.toml"))
+    assert said_so == said_nothing
+    for name in _EXAMPLES:
+        table, _, key = name.partition(".")
+        assert getattr(getattr(Settings(), table), key) is None, f"{name} has a default: show that"
 
-    said = tomllib.loads(uncommented)
-    defaults = Settings()
-    assert said["database"]["url"] == defaults.database.url
-    assert said["folders"]["workflows"] == "workflows"
-    assert {name: {*said[name]} for name in said} | {"smtp": {*said["smtp"], "password"}} == {
-        name: {*section.model_fields} - _SHOWN_OTHERWISE for name, section in sections().items()
-    }, "every setting stands in it"
-    for section in ("mail", "daemon", "audit"):
-        for key, value in said[section].items():
-            default = getattr(getattr(defaults, section), key)
-            assert value == (str(default) if isinstance(default, Path) else default), f"{section}.{key}"
-    defaults_of_smtp = {
-        key: getattr(defaults.smtp, key) for key in ("host", "port", "security", "connections", "timeout")
-    }
-    assert said["smtp"] == said["smtp"] | defaults_of_smtp, "the others have none"
-    for key in ("stands_at", "continues_from"):
-        assert said["clock"][key].tzinfo is not None, "an example: by default time goes on"
+
+def test_what_comes_with_vipflow_has_a_word(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[folders]\nworkflows = "shipped"\nemail_templates = ["shipped", "./shipped"]\n')
+    folders = load_settings(config).folders
+    assert folders.workflows == shipped("workflows")
+    assert folders.email_templates == (shipped("email_templates"), tmp_path / "shipped")

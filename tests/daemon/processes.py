@@ -108,9 +108,10 @@ class Place:
 class Daemon:
     """A process that logs JSON lines to stderr."""
 
-    def __init__(self, command: list[str], folder: Path) -> None:
+    def __init__(self, command: list[str], folder: Path, env: Mapping[str, str] | None = None) -> None:
+        env = environment() if env is None else env
         self.process = subprocess.Popen(
-            command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         self.lines: list[dict[str, Any]] = []
         self.said: list[str] = []

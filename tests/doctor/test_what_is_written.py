@@ -26,7 +26,7 @@ def test_without_a_config_one_is_told_how_to_begin(place: Place) -> None:
     assert seen.code == 1
     finding = seen.one("settings.file", "error")
     assert finding["says"] == "There is no config.toml here."
-    assert finding["run"] == ["touch config.toml", "vipflow db migrate"]
+    assert finding["run"] == ["vipflow init licences", "cd licences", "vipflow db migrate"]
     assert seen.one("workflows", "ok"), "what comes with vipflow is looked at all the same"
     assert "not checked  database, schema, files in part, mail, clock" in seen.out, "and the rest is told once"
 

@@ -15,8 +15,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
+from typer._completion_classes import completion_init
 from typer.main import get_command
 
+from vipflow.cli.completion import COMPLETES
 from vipflow.cli.helping import Tree, help_asked_for
 from vipflow.cli.output import BAD_INPUT, FAULT, Output
 from vipflow.cli.session import for_reseller
@@ -30,12 +32,14 @@ if TYPE_CHECKING:
 _PANELS = {
     "Begin": {
         "demo": "demo",
-        "serve": "serve",
+        "init": "init",
+        "config": "config",
         "check": "check",
         "database": "db",
         "reseller": "reseller",
         "team": "team",
         "policy": "policy",
+        "serve": "serve",
     },
     "Your customers": {
         "customer": "customer",
@@ -65,6 +69,7 @@ _PANELS = {
         "verify": "verify",
         "audit": "audit",
         "version": "version",
+        "completion": "completion",
     },
 }
 
@@ -83,6 +88,7 @@ app = typer.Typer(
     help="Runs an Adobe VIP reseller's year: invitations, authorizations, orders, returns, renewals and their e-mails.",
     epilog="Exit codes: 0 done, 1 fault, 2 bad input, 3 refused, 4 not found, 5 id conflict, 6 busy.",
     no_args_is_help=True,
+    add_completion=False,  # `vipflow completion` does it: Typer's own options guess the shell
     rich_markup_mode=None,  # rich's help costs more than all the rest
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
@@ -114,6 +120,8 @@ def run(arguments: list[str]) -> int:
         if not argument.isprintable() and any("\ud800" <= character <= "\udfff" for character in argument):
             out.problem(f"The argument {argument!a} is not UTF-8; type it in UTF-8.")
             return BAD_INPUT
+    if COMPLETES in os.environ:
+        completion_init()
     try:
         try:
             root = get_command(app)
@@ -162,7 +170,7 @@ class Unexpected(VipflowError):
 
 
 def _usage(out: Output, wrong: typer.TyperException) -> int:
-    message = getattr(wrong, "format_message", lambda: str(wrong))()
+    message = getattr(wrong, "format_message", lambda: str(wrong))().replace("Value error, ", "")  # pydantic's words
     if out.json:
         out.fail(Usage(message), BAD_INPUT)
     context = getattr(wrong, "ctx", None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vipflow.cli.completing import states
 from vipflow.cli.output import FAULT, REFUSED
 from vipflow.cli.session import Session
 from vipflow.errors import BadInput
@@ -55,7 +56,10 @@ OrderNumber = Annotated[
     str | None, typer.Option("--order-number", help="Adobe's number of the order.", metavar="NUMBER")
 ]
 States = Annotated[
-    list[str] | None, typer.Option("--state", help="Only those in this state. Repeat for more.", metavar="STATE")
+    list[str] | None,
+    typer.Option(
+        "--state", help="Only those in this state. Repeat for more.", metavar="STATE", autocompletion=states()
+    ),
 ]
 AllStates = Annotated[bool, typer.Option("--all", help="Those in every state.")]
 

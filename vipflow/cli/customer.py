@@ -9,8 +9,9 @@ import typer
 from msgspec.structs import replace
 
 from vipflow.cli.acting import CustomerRef, EventId, Mine, OwnRef, Why, day_given, short_day, show_done
+from vipflow.cli.completing import one_of, team
 from vipflow.cli.customer_import import import_members
-from vipflow.cli.options import After, DropNumbers, Limit, Numbers, numbers_given
+from vipflow.cli.options import After, Limit
 from vipflow.cli.session import Session, command, group
 from vipflow.errors import BadInput
 
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
 Company = Annotated[str, typer.Option("--company", help="The name of the company.", metavar="NAME")]
 SegmentOption = Annotated[
-    str, typer.Option("--segment", help="commercial, government or education.", metavar="SEGMENT")
+    str,
+    typer.Option(
+        "--segment",
+        help="commercial, government or education.",
+        metavar="SEGMENT",
+        autocompletion=one_of("commercial", "government", "education"),
+    ),
 ]
 Address = Annotated[str, typer.Option("--address", help="Street and number.", metavar="TEXT")]
 PostalCode = Annotated[str | None, typer.Option("--postal-code", help="As the country writes it.", metavar="CODE")]
@@ -59,7 +66,6 @@ def add_to(app: typer.Typer) -> None:
     command(customer, "note", act="rehearsed", on=True)(note)
     command(customer, "offer-type", act="rehearsed", on=True)(offer_type)
     command(customer, "vip-number", act="rehearsed", on=True)(vip_number)
-    command(customer, "numbers", act="rehearsed", on=True)(numbers)
     command(customer, "resend", act="rehearsed", on=True)(resend)
     command(customer, "remind", act="rehearsed", on=True)(remind)
     command(customer, "withdraw", act="rehearsed", on=True)(withdraw)
@@ -187,7 +193,12 @@ def list_(
     session: Session,
     which: Annotated[
         str | None,
-        typer.Option("--list", help="no_products, pending, late, upcoming or ready.", metavar="LIST"),
+        typer.Option(
+            "--list",
+            help="no_products, pending, late, upcoming or ready.",
+            metavar="LIST",
+            autocompletion=one_of("no_products", "pending", "late", "upcoming", "ready"),
+        ),
     ] = None,
     mine: Mine = False,
     search: Annotated[
@@ -195,19 +206,39 @@ def list_(
         typer.Option("--search", help="Words of the name; VIP, PO or order number; reference; e-mail.", metavar="TEXT"),
     ] = None,
     segment: Annotated[
-        str | None, typer.Option("--segment", help="commercial, government or education.", metavar="SEGMENT")
+        str | None,
+        typer.Option(
+            "--segment",
+            help="commercial, government or education.",
+            metavar="SEGMENT",
+            autocompletion=one_of("commercial", "government", "education"),
+        ),
     ] = None,
     manager: Annotated[
-        str | None, typer.Option("--manager", help="Managed by the member with this e-mail.", metavar="EMAIL")
+        str | None,
+        typer.Option(
+            "--manager", help="Managed by the member with this e-mail.", metavar="EMAIL", autocompletion=team()
+        ),
     ] = None,
     invitation: Annotated[
-        str | None, typer.Option("--invitation", help="sent, accepted, withdrawn or expired.", metavar="STATE")
+        str | None,
+        typer.Option(
+            "--invitation",
+            help="sent, accepted, withdrawn or expired.",
+            metavar="STATE",
+            autocompletion=one_of("sent", "accepted", "withdrawn", "expired"),
+        ),
     ] = None,
     membership: Annotated[
         str | None,
         typer.Option("--membership", help="active, upcoming, ready, renewed, expired, …", metavar="STATE"),
     ] = None,
-    sort: Annotated[str, typer.Option("--sort", help="name or anniversary.", metavar="KEY")] = "name",
+    sort: Annotated[
+        str,
+        typer.Option(
+            "--sort", help="name or anniversary.", metavar="KEY", autocompletion=one_of("name", "anniversary")
+        ),
+    ] = "name",
     limit: Limit = 50,
     after: After = None,
 ) -> None:
@@ -353,28 +384,6 @@ def vip_number(
 
     done = customers.record_number(session.installation, session.who, customer, number, id=id_)
     show_done(session, done, f"{done.verdict.subject} has the VIP number {number}")
-
-
-def numbers(
-    session: Session,
-    customer: CustomerRef,
-    number: Numbers = None,
-    drop_number: DropNumbers = None,
-    id_: EventId = None,
-) -> None:
-    """Gives a customer numbers of the policy of its own; they hold for what begins from now on. Admins only."""
-    from vipflow.operations import customers
-
-    if not number and not drop_number:
-        raise BadInput("the numbers", "none is named", "give --number NAME=VALUE or --drop-number NAME")
-    done = customers.change_numbers(
-        session.installation, session.who, customer, numbers_given(number), drop=drop_number or (), id=id_
-    )
-    own: dict[str, Any] = {}
-    if done.outcome == "applied":
-        own = customers.facts_of_customer(session.installation, session.who, str(done.verdict.subject)).overrides
-    told = ", ".join(f"{name} = {value}" for name, value in own.items()) or "none"
-    show_done(session, done, f"Numbers of {done.verdict.subject}'s own: {told}")
 
 
 def resend(session: Session, customer: CustomerRef, id_: EventId = None) -> None:

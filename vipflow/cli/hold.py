@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from vipflow.cli.completing import resellers
 from vipflow.cli.options import After, Limit
 from vipflow.cli.session import Session, command, group
 
@@ -55,7 +56,10 @@ def reseller(
     session: Session,
     reason: Reason_,
     key: Annotated[
-        str | None, typer.Argument(help="The reseller; needless while there is only one.", metavar="KEY")
+        str | None,
+        typer.Argument(
+            help="The reseller; needless while there is only one.", metavar="KEY", autocompletion=resellers()
+        ),
     ] = None,
     mail_only: MailOnly = False,
     until: Until = None,

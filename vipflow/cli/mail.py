@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipflow.cli.acting import refusal_text
+from vipflow.cli.completing import message_states, templates
 from vipflow.cli.options import After, Limit, PerhapsRef
 from vipflow.cli.output import REFUSED
 from vipflow.cli.session import Session, command, group
@@ -23,10 +24,21 @@ Keys = Annotated[list[str] | None, typer.Argument(help="Keys of mails, as the li
 AllMatching = Annotated[bool, typer.Option("--all-matching", help="All mails that fit the options below.")]
 ActStates = Annotated[
     list[str] | None,
-    typer.Option("--state", help="With --all-matching: only those in this state; may be repeated.", metavar="STATE"),
+    typer.Option(
+        "--state",
+        help="With --all-matching: only those in this state; may be repeated.",
+        metavar="STATE",
+        autocompletion=message_states(),
+    ),
 ]
 ActTemplate = Annotated[
-    str | None, typer.Option("--template", help="With --all-matching: only those of this template.", metavar="NAME")
+    str | None,
+    typer.Option(
+        "--template",
+        help="With --all-matching: only those of this template.",
+        metavar="NAME",
+        autocompletion=templates(),
+    ),
 ]
 ActCustomer = Annotated[
     str | None,
@@ -54,10 +66,16 @@ def list_(
     ref: PerhapsRef = None,
     state: Annotated[
         list[str] | None,
-        typer.Option("--state", help="Only those in this state; may be repeated.", metavar="STATE"),
+        typer.Option(
+            "--state",
+            help="Only those in this state; may be repeated.",
+            metavar="STATE",
+            autocompletion=message_states(),
+        ),
     ] = None,
     template: Annotated[
-        str | None, typer.Option("--template", help="Only those of this template.", metavar="NAME")
+        str | None,
+        typer.Option("--template", help="Only those of this template.", metavar="NAME", autocompletion=templates()),
     ] = None,
     limit: Limit = 100,
     after: After = None,
@@ -124,7 +142,10 @@ def show(session: Session, key: Key) -> None:
 def preview(
     session: Session,
     template: Annotated[
-        str | None, typer.Argument(help="The template; left out, their names are listed.", metavar="TEMPLATE")
+        str | None,
+        typer.Argument(
+            help="The template; left out, their names are listed.", metavar="TEMPLATE", autocompletion=templates()
+        ),
     ] = None,
     language: Annotated[str, typer.Option("--language", help="fr or en.", metavar="LANG")] = "en",
     sample: Annotated[

@@ -7,18 +7,27 @@ from typing import Annotated
 
 import typer
 
+from vipflow.cli.completing import policies, resellers, zones
 from vipflow.cli.options import Numbers
 from vipflow.cli.session import Session, command, group
 from vipflow.cli.team import show_changed
 
-Key = Annotated[str, typer.Argument(help="The reseller's short name, e.g. north.", metavar="KEY")]
+Key = Annotated[
+    str, typer.Argument(help="The reseller's short name, e.g. north.", metavar="KEY", autocompletion=resellers())
+]
 PolicyOption = Annotated[
     str | None,
-    typer.Option("--policy", help="vip-2019, vip-2024, vip-marketplace, or one of your own.", metavar="NAME"),
+    typer.Option(
+        "--policy",
+        help="vip-2019, vip-2024, vip-marketplace, or one of your own.",
+        metavar="NAME",
+        autocompletion=policies(),
+    ),
 ]
 LanguageOption = Annotated[str | None, typer.Option("--language", help="fr or en.", metavar="CODE")]
 ZoneOption = Annotated[
-    str | None, typer.Option("--zone", help="Where its days begin, e.g. Europe/Paris.", metavar="ZONE")
+    str | None,
+    typer.Option("--zone", help="Where its days begin, e.g. Europe/Paris.", metavar="ZONE", autocompletion=zones()),
 ]
 Sender = Annotated[str | None, typer.Option("--sender", help="The address that mails come from.", metavar="EMAIL")]
 Phone = Annotated[str | None, typer.Option("--phone", help="As mails give it.", metavar="NUMBER")]

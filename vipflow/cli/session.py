@@ -5,8 +5,8 @@
         \"\"\"Shows …\"\"\"
         page = operations.show(session.installation, session.who, ref)
 
-`command` adds `--config`, `--reseller`, `--as` and `--json` to the command's own options; `--on` where `on=True`; to what
-lists `--csv`, `--excel` and `--out`; and `--dry-run` where it is an `act`: then nothing stays of what it does.
+`command` adds `--config`, `--reseller`, `--as` and `--json` to the own options of a command; `--on` where `on=True`; to
+what lists `--csv`, `--excel` and `--out`; `--dry-run` where it is an `act`: then nothing stays of what it does.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from vipflow.cli import listing
+from vipflow.cli.completing import resellers, team
 from vipflow.cli.helping import group
 from vipflow.cli.output import Output
 from vipflow.errors import BadInput
@@ -51,11 +52,21 @@ Config = Annotated[
 ]
 Reseller = Annotated[
     str | None,
-    typer.Option("--reseller", help="Which reseller, once there are several. (Or VIPFLOW_RESELLER.)", metavar="KEY"),
+    typer.Option(
+        "--reseller",
+        help="Which reseller, once there are several. (Or VIPFLOW_RESELLER.)",
+        metavar="KEY",
+        autocompletion=resellers(),
+    ),
 ]
 As = Annotated[
     str | None,
-    typer.Option("--as", help="Act as this member of the team: history names them. (Or VIPFLOW_AS.)", metavar="EMAIL"),
+    typer.Option(
+        "--as",
+        help="Act as this member of the team: history names them. (Or VIPFLOW_AS.)",
+        metavar="EMAIL",
+        autocompletion=team(),
+    ),
 ]
 On = Annotated[
     str | None,

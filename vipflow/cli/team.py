@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vipflow.cli.acting import refusal_text
+from vipflow.cli.completing import one_of, team
 from vipflow.cli.output import REFUSED
 from vipflow.cli.session import Session, command, group
 
 if TYPE_CHECKING:
     from vipflow.operations.team import Changed
 
-Member = Annotated[str, typer.Argument(help="The member's e-mail address.", metavar="EMAIL")]
+Member = Annotated[str, typer.Argument(help="The member's e-mail address.", metavar="EMAIL", autocompletion=team())]
+_ROLES = one_of("viewer", "account_manager", "support", "operator", "admin")
 RoleOption = Annotated[
-    str, typer.Option("--role", help="viewer, account_manager, support, operator or admin.", metavar="ROLE")
+    str,
+    typer.Option(
+        "--role", help="viewer, account_manager, support, operator or admin.", metavar="ROLE", autocompletion=_ROLES
+    ),
 ]
 
 MailsOption = Annotated[
@@ -91,7 +96,12 @@ def list_(
 def role(
     session: Session,
     email: Member,
-    role: Annotated[str, typer.Argument(help="viewer, account_manager, support, operator or admin.", metavar="ROLE")],
+    role: Annotated[
+        str,
+        typer.Argument(
+            help="viewer, account_manager, support, operator or admin.", metavar="ROLE", autocompletion=_ROLES
+        ),
+    ],
 ) -> None:
     """Gives a member another role."""
     from vipflow.operations.team import set_role

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vipflow.cli.completing import workflows
 from vipflow.cli.session import Session, command, group
 from vipflow.errors import BadInput
 
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
     from vipflow.cli.output import Output
     from vipflow.operations.mapping import Applied, Plan
 
-Name = Annotated[str, typer.Argument(help="The workflow, such as purchase_authorization.", metavar="WORKFLOW")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="The workflow, such as purchase_authorization.", metavar="WORKFLOW", autocompletion=workflows()
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:

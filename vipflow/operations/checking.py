@@ -141,10 +141,7 @@ def older_numbers(config: Path | None) -> list[Older]:
         database.dispose()
 
 
-def _policies(settings: Settings, checked: dict[str, str], problems: dict[str, Sequence[str]]) -> PolicyBook | None:
-
-
-def _imports(settings: Settings, checked: dict[str, str], problems: dict[str, list[str]]) -> None:
+def _imports(settings: Settings, checked: dict[str, str], problems: dict[str, Sequence[str]]) -> None:
     found = profile_problems(settings)
     if settings.imports:
         checked["profiles of imports"] = ", ".join(settings.imports)
@@ -152,7 +149,7 @@ def _imports(settings: Settings, checked: dict[str, str], problems: dict[str, li
         problems["profiles of imports"] = found
 
 
-def _policies(settings: Settings, checked: dict[str, str], problems: dict[str, list[str]]) -> PolicyBook | None:
+def _policies(settings: Settings, checked: dict[str, str], problems: dict[str, Sequence[str]]) -> PolicyBook | None:
     try:
         book = load_policies(*settings.folders.policies)
     except PolicyError as wrong:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
-from vipflow.errors import BadInput, did_you_mean
+from vipflow.errors import BadInput
 from vipflow.operations.allowed import not_allowed, refused
 from vipflow.operations.customer_lists import CustomerRow, customer_row
 from vipflow.operations.done import Done, perform
@@ -140,26 +140,11 @@ def record_number(
     return _change(installation, who, customer, "record_number", {"vip_number": vip_number}, id=id)
 
 
-def change_numbers(
-    installation: Installation,
-    who: Who,
-    customer: str,
-    numbers: Mapping[str, Any],
-    *,
-    drop: Sequence[str] = (),
-    id: str | None = None,
+def override_policy(
+    installation: Installation, who: Who, customer: str, numbers: Mapping[str, Any], *, id: str | None = None
 ) -> Done:
-    """Lays numbers of the policy over those that the customer has of its own; `drop` names those to give up. They hold
-    for what begins from now on. Raises BadInput for one to give up that is none.
-    """
-    ref = find_customer(installation, who, customer)
-    own = {**facts_of_customer(installation, who, ref).overrides, **numbers}
-    for number in drop:
-        if number not in own:
-            there = f"its own: {', '.join(own) or 'none'}"
-            raise BadInput("the numbers", f"{number} is none of its own{did_you_mean(number, own)}", there)
-        del own[number]
-    return _change(installation, who, ref, "override_policy", {"numbers": own}, id=id)
+    """Gives the customer numbers of the policy that are its own; they hold for what begins from now on."""
+    return _change(installation, who, customer, "override_policy", {"numbers": dict(numbers)}, id=id)
 
 
 def resend_invitation(installation: Installation, who: Who, customer: str, *, id: str | None = None) -> Done:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from vipflow.config import ImportProfile, Settings
+from vipflow.config import Settings
 from vipflow.errors import BadInput, did_you_mean
 from vipflow.operations.csvfiles import Layout, folded_heading
 from vipflow.operations.membercolumns import AUTHORIZATIONS, CUSTOMERS
 from vipflow.operations.membervalues import Habits, problem_with
+from vipflow.profiles import ImportProfile
 
 DEFAULT: Final = "default"
 """The profile that counts where none is named."""

@@ -24,9 +24,9 @@ def settings(patient: Patient) -> Iterator[Finding]:
     """Whether there is a file, and every setting in it is one."""
     file = find_config(patient.config)
     if file is None:
-        remedy = f"Go to its folder, or name it with --config or {CONFIG}. For a new installation an empty one will do:"
+        remedy = f"Go to its folder, or name it with --config or {CONFIG}. For a new installation:"
         says = NO_CONFIG[1][:1].upper() + NO_CONFIG[1][1:]
-        yield error("file", f"{says}.", remedy, "touch config.toml", "vipflow db migrate")
+        yield error("file", f"{says}.", remedy, "vipflow init licences", "cd licences", "vipflow db migrate")
         return
     try:
         load_settings(patient.config)
