@@ -344,7 +344,7 @@ class _Planning:
                 if counted.foreseen < FORESEEN:
                     with self.installation.database.read() as connection:
                         now = engine.read_now(connection)
-                        for answer in foresee(engine, connection, tenant, amendments, _ACTOR, reason):
+                        for answer in foresee(engine.batch(connection, tenant, now), amendments, _ACTOR, reason):
                             counted.take(answer, now)
         return counted
 
