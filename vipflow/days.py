@@ -12,7 +12,7 @@ def local_day(instant: datetime, zone: tzinfo) -> date:
     >>> str(local_day(datetime(2024, 3, 1, 23, 30, tzinfo=UTC), ZoneInfo("Europe/Paris")))
     '2024-03-02'
     """
-    return wall_clock(instant, zone).date()
+    return _aware(instant).astimezone(zone).date()
 
 
 @lru_cache(maxsize=65536)
@@ -33,9 +33,13 @@ def midnight(day: date, zone: tzinfo) -> datetime:
 
 def wall_clock(instant: datetime, zone: tzinfo) -> datetime:
     """What the clock on the wall shows in `zone`, without zone."""
+    return _aware(instant).astimezone(zone).replace(tzinfo=None)
+
+
+def _aware(instant: datetime) -> datetime:
     if instant.tzinfo is None:
         raise ValueError(f"{instant.isoformat()} has no time zone; vipflow's instants are aware")
-    return instant.astimezone(zone).replace(tzinfo=None)
+    return instant
 
 
 def instant_at(day: date, clock: time, zone: tzinfo) -> datetime:

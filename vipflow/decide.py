@@ -67,13 +67,15 @@ def next_timer(view: View) -> tuple[Case, DueTimer] | None:
     found: tuple[Case, DueTimer] | None = None
     for case in view.cases.values():
         for timer in case.timers:
-            if (
-                found is None
-                or timer.due_at < found[1].due_at
-                or (timer.due_at == found[1].due_at and (case.ref, timer.name) < (found[0].ref, found[1].name))
-            ):
+            if found is not None and timer.due_at > found[1].due_at:
+                continue
+            if found is None or _falls_due(case, timer) < _falls_due(*found):
                 found = (case, timer)
     return found
+
+
+def _falls_due(case: Case, timer: DueTimer) -> tuple[datetime, str, str]:
+    return timer.due_at, case.ref, timer.name
 
 
 def obstacles(
@@ -430,12 +432,7 @@ def _armed_anew(
 
 
 def _messages(machine: Machine, event: Event, before: Case | None, after: Case, view: View) -> tuple[Message, ...]:
-    mails: list[Email] = []
-    if before is None or before.state != after.state:
-        mails.extend(machine.mails_on_arrival.get(after.state, ()))
-    mails.extend(machine.mails_on_event.get(event.name, ()))
-    if before is not None:
-        mails.extend(machine.mails_on_event_in.get((before.state, event.name), ()))
+    mails = machine.mails_of(before.state if before is not None else None, event.name, after.state)
     if not mails:
         return ()
     view = replace(view, case=after)
@@ -449,8 +446,9 @@ def _messages(machine: Machine, event: Event, before: Case | None, after: Case, 
             continue
         if words is None:
             words = machine.vocabulary(after.facts, view) if machine.vocabulary is not None else {}
-        said = {word: words[word] for word in (*machine.record_block, *mail.says)}
-        context = {**view.trade.common_words(view, person), "reference": after.ref, **said}
+        context = {**view.trade.common_words(view, person), "reference": after.ref}
+        for word in (*machine.record_block, *mail.says):
+            context[word] = words[word]
         key = f"{after.ref}:{view.sequence}:{mail.template}:{mail.to.name}"
         found[key] = Message(
             key,

@@ -193,6 +193,9 @@ class Machine:
     on_bounce: str | None
     fingerprint: str
     _bound: dict[tuple[str, str], tuple[BoundTimer, ...]] = field(default_factory=dict, compare=False, repr=False)
+    _mails: dict[tuple[str | None, str, str], tuple[Email, ...]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def timers_of(self, state: str, policy: Policy) -> tuple[BoundTimer, ...]:
         """The timers of a state under a policy; one whose number the policy leaves out does not exist."""
@@ -207,6 +210,16 @@ class Machine:
     def label_of(self, state: str) -> Text:
         """What people call a state; of one that the file does not declare any more, its name."""
         return self.labels.get(state) or Text(state, state)
+
+    def mails_of(self, before: str | None, event: str, after: str) -> tuple[Email, ...]:
+        """The mails that a step has to write: on arriving in a state, on the event, on the event in a state."""
+        key = (before, event, after)
+        found = self._mails.get(key)
+        if found is None:
+            arrival = self.mails_on_arrival.get(after, ()) if before != after else ()
+            in_state = self.mails_on_event_in.get((before, event), ()) if before is not None else ()
+            found = self._mails[key] = (*arrival, *self.mails_on_event.get(event, ()), *in_state)
+        return found
 
     def kind_of(self, event: str) -> str:
         opening = self.openings.get(event)

@@ -47,6 +47,8 @@ class Arrival(msgspec.Struct, frozen=True):
     """An event on its way through a batch, with what is asked of it more than once."""
 
     envelope: Envelope
+    key: tuple[str, str]
+    """Its source and id."""
     machine: Machine
     event: str
     """Its name within its workflow."""
@@ -57,10 +59,6 @@ class Arrival(msgspec.Struct, frozen=True):
     """The inbox has a row of it: it had been parked."""
     index: int | None = None
     """Where in the batch it stands; None for one that waited."""
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.envelope.source, self.envelope.id
 
 
 @dataclass
@@ -84,7 +82,8 @@ def arrival(
 ) -> Arrival:
     """The event as it is taken up."""
     workflow, _, event = envelope.type.partition(".")
-    return Arrival(envelope, workflows[workflow], event, path_in(envelope.subject), received_at, known, index)
+    key, path = (envelope.source, envelope.id), path_in(envelope.subject)
+    return Arrival(envelope, key, workflows[workflow], event, path, received_at, known, index)
 
 
 def path_in(subject: str) -> Path | None:

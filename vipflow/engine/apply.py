@@ -173,9 +173,8 @@ class Engine:
     def write(self, batch: Batch, answered: list[Answered]) -> None:
         """Writes all that the batch decided, within its transaction."""
         self.check_fit()
-        pinned = {w.seen[ref].policy for w in batch.works.values() if w.steps for ref in w.seen}
         batch.settle_names()
-        new = {id_: batch.policies[id_].to_json() for id_ in pinned - self._stored}
+        new = {id_: batch.policies[id_].to_json() for id_ in batch.pinned - self._stored}
         write_batch(batch, answered, new)
         if self.database.dialect == "postgresql":  # SQLite's daemons look for themselves
             batch.rang = self._bell.ring(batch.connection, soonest(batch), batch.now)
@@ -186,4 +185,4 @@ class Engine:
             self._bell.rang()
         self.heard(batch)
         self._policies.update(batch.policies)
-        self._stored |= {w.seen[ref].policy for w in batch.works.values() if w.steps for ref in w.seen}
+        self._stored |= batch.pinned

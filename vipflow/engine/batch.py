@@ -18,7 +18,7 @@ from vipflow.case import Case, Decision, DueTimer, Incident, NotLoaded, Outcome,
 from vipflow.decide import fire, next_timer
 from vipflow.engine.addresses import Directory, Found, references_among
 from vipflow.facts import decode_facts
-from vipflow.machine import Workflows
+from vipflow.machine import Machine, Workflows
 from vipflow.policy import Policy
 from vipflow.store import work as store
 from vipflow.store.holds import Held, holds_over
@@ -89,6 +89,8 @@ class Batch:
         self.tenant = tenant
         self.now = now
         self.policies = policies
+        self.pinned: set[str] = set()
+        """Ids of the policies of the cases that it changes."""
         self.directory = Directory()
         self.works: dict[str, Work] = {}
         self.new_names: dict[tuple[str, str, str], tuple[Found, str, bool]] = {}
@@ -140,8 +142,7 @@ class Batch:
         """The hold that stops this subject; without one, whoever has no record yet. One statement for all in hand, and
         only once they are locked: who makes a hold of one subject waits for that lock.
         """
-        known = self.works.get(ref) if ref is not None else None
-        if known is not None and known.is_new:
+        if ref not in self._holds and ref in self.works and self.works[ref].is_new:
             ref = None  # nobody can have named it yet
         if None not in self._holds or ref not in self._holds:
             unasked = sorted(({ref} if ref is not None else set()) | self.works.keys() - self._holds.keys())
@@ -187,10 +188,10 @@ class Batch:
                 ref,
                 self._view(ref, mine, sequence, _decode_tally(tally)),
                 False,
-                dict(mine),
+                mine.copy(),
                 errors.get(ref, {}),
                 sleeping.get(ref, set()),
-                seen=dict(mine),
+                seen=mine.copy(),
                 head=head,
             )
 
@@ -234,7 +235,7 @@ class Batch:
 
     def _case(self, row: Any, timers: Iterable[DueTimer]) -> Case:
         ref, _, workflow, state, text, facts_version, policy, since, opened_at, version = row
-        facts = decode_facts(self.workflows[workflow].facts, text, facts_version)
+        facts = decode_facts(self.workflows.machines[workflow].facts, text, facts_version)
         return Case(ref, workflow, state, facts, policy, since, opened_at, version, tuple(timers))
 
     def _view(self, ref: str, cases: Mapping[str, Case], sequence: int, tally: Mapping[str, int]) -> View:
@@ -282,11 +283,13 @@ class Batch:
         work.view = decision.view
         work.incidents.extend(decision.incidents)
         for step in decision.steps:
+            case = step.after
+            machine = self.workflows[case.workflow]
             work.steps.append((step, source, event_id))
-            work.seen[step.after.ref] = step.after
-            settled = step.after.state in self.workflows[step.after.workflow].settled
-            (self.directory.live.discard if settled else self.directory.live.add)(step.after.ref)
-            self._note_names(work, step)
+            work.seen[case.ref] = case
+            self.pinned.add(case.policy)
+            (self.directory.live.discard if case.state in machine.settled else self.directory.live.add)(case.ref)
+            self._note_names(work, step, machine)
         if decision.view.policies is not self.policies:
             self.policies.update({k: v for k, v in decision.view.policies.items() if k not in self.policies})
 
@@ -339,8 +342,9 @@ class Batch:
             event = f"{case.workflow}.{timer.event}"
             work.incidents.append(timer_given_up(case.ref, timer.name, timer.due_at, event, problem))
 
-    def _note_names(self, work: Work, step: Step) -> None:
-        machine = self.workflows[step.after.workflow]
+    def _note_names(self, work: Work, step: Step, machine: Machine) -> None:
+        if not machine.names and step.before is not None:
+            return
         found = Found(step.after.ref, work.ref, machine.name)
         if step.before is None:
             self.directory.add(machine.collection, found.ref, found)
@@ -349,7 +353,7 @@ class Batch:
                 self._give(machine.collection, step.given_ref, found, "sender", exclusive=machine.is_subject)
             if machine.one_per_subject and not machine.is_subject:
                 self._give(machine.collection, work.ref, found, "ours", exclusive=True)
-        if not machine.names or (step.before is not None and step.before.facts is step.after.facts):
+        if step.before is not None and step.before.facts is step.after.facts:
             return
         for name in machine.names:
             value = getattr(step.after.facts, name.fact)

@@ -317,10 +317,10 @@ def _check_attributes(given: Mapping[str, Any]) -> None:
     version = given.get("specversion", "1.0")
     if version != "1.0":
         raise BadInput("the event", f"specversion is {version!r}", 'vipflow reads CloudEvents "1.0"')
-    for key in given:
+    for key in sorted(given.keys() - _KNOWN, key=str):
         if key == "data_base64":
             raise BadInput("the event", "its data is base64", "send data as JSON")
-        if key not in _KNOWN and not _ATTRIBUTE.match(key):
+        if not _ATTRIBUTE.match(key):
             raise BadInput(
                 "the event", f"the attribute {key!r} is no CloudEvents name", "use lower-case letters and digits"
             )

@@ -244,9 +244,10 @@ def _write_timers(batch: Batch) -> None:
             last = {step.after.ref: step.sequence for step, _, _ in work.steps}
             for ref, sequence in last.items():
                 before, after = work.loaded.get(ref), work.seen[ref]
-                if before is not None and before.timers == after.timers:
+                armed_before = before.timers if before is not None else ()
+                if armed_before == after.timers:
                     continue
-                old = {t.name: t for t in before.timers} if before is not None else {}
+                old = {t.name: t for t in armed_before}
                 new = {t.name: t for t in after.timers}
                 gone += [(tenant, ref, name) for name, timer in old.items() if new.get(name) != timer]
                 armed += [
@@ -300,7 +301,7 @@ def _history_row(batch: Batch, ref: str, step: Step, source: str | None, event_i
         facts_before,
         facts_after,
         timers_told(before, case),
-        _json([m.key for m in step.messages]).decode(),
+        _json([m.key for m in step.messages]).decode() if step.messages else "[]",
         case.policy,
         batch.workflows[case.workflow].fingerprint,
         step.effective_at,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, overload
 
 import msgspec
@@ -72,8 +73,13 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
         if dialect.name == "sqlite":
-            return lambda text: None if text is None else datetime.fromisoformat(text)
+            return _instant
         return lambda value: None if value is None else value.astimezone(UTC)
+
+
+@lru_cache(maxsize=16384)
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 class Word(TypeDecorator[str]):
