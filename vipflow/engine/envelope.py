@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from typing import Any, Literal
 
 import msgspec
@@ -18,6 +19,7 @@ import msgspec
 from vipflow.case import Actor
 from vipflow.errors import BadInput, did_you_mean
 from vipflow.machine import Machine, Workflows
+from vipflow.misfits import fields_of, misfit, short
 from vipflow.policy import canonical_json
 from vipflow.workflow import Reason
 
@@ -29,8 +31,8 @@ LONGEST_LINE = 256 * 1024
 LONGEST_WORD = 240
 DEEPEST_JSON = 32
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_TELLTALE = re.compile(r"[\\\x7f\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_TELLTALE = re.compile(r"[\\\x7f-\x9f\ud800-\udfff]")
 _ATTRIBUTE = re.compile(r"^[a-z0-9]{1,64}$")
 _KNOWN = frozenset(
     {
@@ -117,7 +119,7 @@ def read_envelope(line: str | bytes, workflows: Workflows, *, default_source: st
         raise BadInput(
             "the event",
             f"it is {len(line):,} bytes long",
-            f"an event has at most {LONGEST_LINE:,}; send fewer lines in it",
+            f"an event has at most {LONGEST_LINE:,}; say less in it",
         )
     given = strict_json(line)
     if _escapes(line):
@@ -127,9 +129,9 @@ def read_envelope(line: str | bytes, workflows: Workflows, *, default_source: st
 
 def _escapes(line: str | bytes) -> bool:
     """Whether a text in this JSON may hold a character that `check_text` refuses: JSON itself refuses controls as they
-    are, and knows them only with a backslash.
+    are, and knows them only with a backslash; but not those beyond ASCII, whose first byte in UTF-8 is C2.
     """
-    return b"\\" in line or b"\x7f" in line if isinstance(line, bytes) else _TELLTALE.search(line) is not None
+    return b"\\" in line or b"\xc2" in line or b"\x7f" in line if isinstance(line, bytes) else _TELLTALE.search(line) is not None
 
 
 def strict_json(text: str | bytes) -> Any:
@@ -143,11 +145,18 @@ def strict_json(text: str | bytes) -> Any:
             raise BadInput("the event", f"it is not UTF-8 (byte {wrong.start})", "write it in UTF-8") from wrong
     deepest = _depth(text) if text.count("{") + text.count("[") > DEEPEST_JSON else 0
     if deepest > DEEPEST_JSON:
-        raise BadInput("the event", f"its JSON is nested {deepest} deep", f"at most {DEEPEST_JSON} levels are read")
+        raise BadInput("the event", f"its JSON is nested {deepest:,} deep", f"at most {DEEPEST_JSON} levels are read")
     try:
-        return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constants, parse_int=_sane_int)
+        return json.loads(
+            text,
+            object_pairs_hook=_no_duplicates,
+            parse_constant=_no_constants,
+            parse_int=_sane_int,
+            parse_float=_finite_float,
+        )
     except (ValueError, RecursionError) as wrong:
-        raise BadInput("the event", f"it is not valid JSON: {wrong}", "send one JSON object per line") from wrong
+        where = f" ({wrong.msg}, at character {wrong.pos + 1:,})" if isinstance(wrong, json.JSONDecodeError) else ""
+        raise BadInput("the event", f"it is no JSON{where}", "send one JSON object per line") from wrong
 
 
 def _depth(text: str) -> int:
@@ -177,18 +186,25 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
+        raise BadInput("the event", f"the key {short(twice)} stands twice in one object", "send each key once")
     return found
 
 
 def _no_constants(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON number")
+    raise BadInput("the event", f"it holds {word}, which is no number in JSON", "leave it out, or send a number")
 
 
 def _sane_int(digits: str) -> int:
     if len(digits) > 19:
-        raise ValueError(f"a number of {len(digits)} digits")
+        raise BadInput("the event", f"it holds a number of {len(digits):,} digits", "a number has at most 19 here")
     return int(digits)
+
+
+def _finite_float(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number):
+        raise BadInput("the event", f"it holds a number beyond all measure, {digits[:40]}", "send one that can be")
+    return number
 
 
 def envelope_of(
@@ -213,13 +229,15 @@ def _envelope(given: Any, workflows: Workflows, default_source: str | None, acto
     name = event_type.partition(".")[2]
     subject = given.get("subject") or ""
     if not isinstance(subject, str) or len(subject) > LONGEST_WORD:
-        raise BadInput(what, "its subject is not a short text", "write e.g. customers/C-7K3F-9QTD")
+        raise BadInput(
+            what, f"its subject {not_a_word(subject)}", f"write at most {LONGEST_WORD}, such as customers/C-7K3F-9QTD"
+        )
     time, as_sent = _time_of(given, what)
     raw = given.get("data")
     data = _data_of(machine, name, raw, what)
     reason = given.get("reason")
     if reason is not None and (not isinstance(reason, str) or not reason.strip() or len(reason) > 500):
-        raise BadInput(what, "its reason is not a text of 1 to 500 characters", "say why in a sentence")
+        raise BadInput(what, f"its reason {not_a_word(reason)}", "say why in 1 to 500 characters, or leave it out")
     body = canonical_json(
         {"type": event_type, "subject": subject, "time": as_sent, "data": raw if raw is not None else {}}
     )
@@ -240,7 +258,7 @@ def check_text(value: Any, what: str, pointer: str = "") -> None:
             raise BadInput(what, f"{pointer or '/'} holds the character {code}, which text cannot hold", "remove it")
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            check_text(key, what, f"{pointer}/{key!r}")
+            check_text(key, what, f"{pointer}/{short(key)}")
             check_text(inner, what, f"{pointer}/{key}")
     elif isinstance(value, (list, tuple)):
         for index, inner in enumerate(value):
@@ -265,28 +283,33 @@ def decode_data(machine: Machine, name: str, raw: Any) -> Any:
 def _check_attributes(given: Mapping[str, Any]) -> None:
     version = given.get("specversion", "1.0")
     if version != "1.0":
-        raise BadInput("the event", f"specversion is {version!r}", 'vipflow reads CloudEvents "1.0"')
+        raise BadInput("the event", f"specversion is {short(version)}", 'vipflow reads CloudEvents "1.0"')
     for key in given:
         if key == "data_base64":
             raise BadInput("the event", "its data is base64", "send data as JSON")
         if key not in _KNOWN and not _ATTRIBUTE.match(key):
             raise BadInput(
-                "the event", f"the attribute {key!r} is no CloudEvents name", "use lower-case letters and digits"
+                "the event", f"the attribute {short(key)} is no CloudEvents name", "use lower-case letters and digits"
             )
     kind = given.get("datacontenttype", "application/json")
     if not isinstance(kind, str) or not kind.partition(";")[0].strip().lower().endswith("json"):
-        raise BadInput("the event", f"datacontenttype is {kind!r}", "send application/json")
+        raise BadInput("the event", f"datacontenttype is {short(kind)}", "send application/json")
 
 
 def _word(given: Mapping[str, Any], key: str, default: str | None) -> str:
     value = given.get(key, default)
     if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_WORD:
-        raise BadInput(
-            "the event",
-            f"its {key} is {'missing' if value is None else 'not a text'}",
-            f"give {key} as 1 to {LONGEST_WORD} characters",
-        )
+        raise BadInput("the event", f"its {key} {not_a_word(value)}", f"give {key} as 1 to {LONGEST_WORD} characters")
     return value
+
+
+def not_a_word(value: Any) -> str:
+    """Why this is no name, id or the like."""
+    if value is None:
+        return "is missing"
+    if not isinstance(value, str):
+        return "is not a text"
+    return f"has {len(value):,} characters" if value.strip() else "is empty"
 
 
 def _machine_of(event_type: str, workflows: Workflows, what: str) -> Machine:
@@ -299,7 +322,7 @@ def _machine_of(event_type: str, workflows: Workflows, what: str) -> Machine:
             )
         raise BadInput(
             what,
-            f"there is no event type {event_type!r}{did_you_mean(event_type, workflows.from_outside)}",
+            f"there is no event type {short(event_type)}{did_you_mean(event_type, workflows.from_outside)}",
             "`vipflow workflow list` shows all",
         )
     return machine
@@ -309,17 +332,24 @@ def _time_of(given: Mapping[str, Any], what: str) -> tuple[datetime | None, str 
     as_sent = given.get("time")
     if as_sent is None:
         return None, None
-    wrong = BadInput(
-        what, f"its time {as_sent!r} is no instant", "write RFC 3339 with an offset, e.g. 2024-03-01T09:30:00Z"
-    )
-    if not isinstance(as_sent, str) or _DATE_ONLY.match(as_sent):
-        raise wrong
+
+    def wrong(problem: str) -> BadInput:
+        return BadInput(
+            what, f"its time {short(as_sent)} {problem}", "write RFC 3339 with an offset, such as 2024-03-01T09:30:00Z"
+        )
+
+    if not isinstance(as_sent, str):
+        raise wrong("is no instant")
+    if _DATE_ONLY.match(as_sent):
+        raise wrong("is no instant but a day")
     try:
         time = datetime.fromisoformat(as_sent)
     except ValueError as cause:
-        raise wrong from cause
-    if time.tzinfo is None or not 1990 <= time.year <= 9000:
-        raise wrong
+        raise wrong("is no instant") from cause
+    if time.tzinfo is None:
+        raise wrong("is no instant, since it has no offset from UTC")
+    if not 1990 <= time.year <= 9000:
+        raise wrong("is no instant of a membership")
     return time.astimezone(UTC), as_sent
 
 
@@ -327,5 +357,13 @@ def _data_of(machine: Machine, name: str, raw: Any, what: str) -> Any:
     try:
         return decode_data(machine, name, raw)
     except (msgspec.ValidationError, ValueError) as wrong:
-        fields = ", ".join(getattr(machine.data_of(name), "__struct_fields__", ())) or "none"
-        raise BadInput(what, f"its data: {wrong}", f"{machine.name}.{name} takes: {fields}") from wrong
+        raise bad_data(what, f"{machine.name}.{name}", machine.data_of(name), raw, wrong) from wrong
+
+
+def bad_data(what: str, event_type: str, kind: Any, raw: Any, wrong: Exception) -> BadInput:
+    """What to raise for data that do not fit their class."""
+    problem = misfit(wrong, kind, raw)
+    if str(wrong).startswith("Object "):  # a field is missing, or one too many
+        takes = ", ".join(fields_of(kind)) or "no data"
+        return BadInput(what, f"in its data, {problem}", f"{event_type} takes {takes}")
+    return BadInput(what, f"in its data, {problem}", "put it right and send it again: its id is still free")

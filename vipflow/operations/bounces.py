@@ -21,7 +21,7 @@ from vipflow.delivery.bounces import (
 )
 from vipflow.delivery.eml import plain_address
 from vipflow.delivery.settling import incident_row
-from vipflow.engine.envelope import Envelope, Verdict, check_text, envelope_of, strict_json
+from vipflow.engine.envelope import Envelope, Verdict, bad_data, check_text, envelope_of, not_a_word, strict_json
 from vipflow.errors import BadInput
 from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
@@ -63,8 +63,7 @@ def read_bounce(
     try:
         bounce = msgspec.convert(given.get("data") or {}, MessageBounce, strict=True)
     except msgspec.ValidationError as wrong:
-        fields = ", ".join(MessageBounce.__struct_fields__)
-        raise BadInput(what, f"its data: {wrong}", f"{TYPE} takes: {fields}") from wrong
+        raise bad_data(what, TYPE, MessageBounce, given.get("data"), wrong) from wrong
     if "@" not in bounce.address or len(bounce.address) > 254:
         raise BadInput(what, f"{bounce.address!r} is no e-mail address", "say from which address the mail came back")
     with installation.database.read() as connection:
@@ -137,6 +136,5 @@ def _keep(
 def _word(given: dict[str, Any], name: str, default: str | None) -> str:
     value = given.get(name, default)
     if not isinstance(value, str) or not value.strip() or len(value) > 240:
-        problem = f"its {name} is {'missing' if value is None else 'not a text'}"
-        raise BadInput("the event", problem, f"give {name} as 1 to 240 characters")
+        raise BadInput("the event", f"its {name} {not_a_word(value)}", f"give {name} as 1 to 240 characters")
     return value
