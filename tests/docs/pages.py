@@ -19,6 +19,7 @@ PAGES = sorted(
     [
         README,
         ROOT / "CHANGELOG.md",
+        ROOT / "CONTRIBUTING.md",
         *DOCS.rglob("*.md"),
         *(ROOT / "examples").rglob("*.md"),
         *(ROOT / "benchmarks").glob("*.md"),

@@ -84,7 +84,7 @@ def test_the_example_events_are_applied_as_they_stand(tmp_path: Path) -> None:
             settings=json.dumps({"sender": "licences@north.example"}),
             created_at=clock.now(),
         )
-    lines = [line for block in blocks(DOCS / "events.md", "json") for line in block.text.splitlines()]
+    lines = [line for block in blocks(DOCS / "reference" / "events.md", "json") for line in block.text.splitlines()]
     answers = Engine(database, files.workflows, files.trade, clock).post(
         tenant.id, [read_envelope(line, files.workflows) for line in lines]
     )
@@ -96,7 +96,7 @@ def test_the_example_events_are_applied_as_they_stand(tmp_path: Path) -> None:
 
 
 def test_every_test_that_reliability_names_is_there() -> None:
-    named = set(re.findall(r"`(test_\w+)`", (DOCS / "reliability.md").read_text(encoding="utf-8")))
+    named = set(re.findall(r"`(test_\w+)`", (DOCS / "explanation" / "reliability.md").read_text(encoding="utf-8")))
     known = {
         name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
     }
@@ -105,7 +105,7 @@ def test_every_test_that_reliability_names_is_there() -> None:
 
 
 def test_the_example_policy_is_a_policy_file() -> None:
-    (block,) = blocks(DOCS / "policies.md", "toml")
+    (block,) = blocks(DOCS / "reference" / "policies.md", "toml")
     written = tomllib.loads(block.text)
     assert [version["from"].year for version in written["versions"]] == [2025, 2025]
 
@@ -113,7 +113,7 @@ def test_the_example_policy_is_a_policy_file() -> None:
 # --- commands ------------------------------------------------------------------------------------------------------
 
 TOUR = "Five minutes"
-OWN = DOCS / "write-your-own-workflow.md"
+OWN = DOCS / "how-to" / "write-your-own-workflow.md"
 
 
 def test_the_tour_of_the_readme_works_line_by_line(tmp_path: Path) -> None:
