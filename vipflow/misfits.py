@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from msgspec import inspect
 
 from vipflow.errors import did_you_mean
@@ -32,9 +31,9 @@ def misfit(wrong: Exception, kind: Any = None, given: Any = None) -> str:
     """What is wrong with `given`, in one sentence: where it stands, what it is, what would be right. `wrong` is what
     msgspec raised, or the ValueError of a struct; `kind` and `given` tell more, where they are at hand.
 
-    >>> misfit(msgspec.ValidationError("Expected `str` of length <= 80 - at `$.company`"))
+    >>> misfit(ValueError("Expected `str` of length <= 80 - at `$.company`"))
     'company: at most 80 characters'
-    >>> misfit(msgspec.ValidationError("Expected `int` >= 1 - at `$.lines[0].quantity`"), given={"lines": [{"quantity": 0}]})
+    >>> misfit(ValueError("Expected `int` >= 1 - at `$.lines[0].quantity`"), given={"lines": [{"quantity": 0}]})
     'lines[0].quantity: must be at least 1, not 0'
     >>> misfit(ValueError("postal_code: '7501' is none of FR"))
     "postal_code: '7501' is none of FR"
@@ -117,14 +116,15 @@ def _of_its_own(problem: str, at: Any, value: Any, instead: str) -> str:
         return f"{said}as 2024-03-01T09:30:00Z"
     if problem.startswith("Expected `str` matching regex"):
         such = next(iter((getattr(at, "extra_json_schema", None) or {}).get("examples", ())), None)
-        return f"{short(value) if instead else 'it'} is not written as it should be" + (f", such as {such}" if such else "")
+        said = f"{short(value) if instead else 'it'} is not written as it should be"
+        return f"{said}, such as {such}" if such else said
     return problem
 
 
 def _length(which: str, bound: int, value: Any) -> str:
     if which == ">=":
         return "cannot be empty" if bound == 1 or value == "" else f"at least {bound} characters"
-    return f"at most {bound} characters" + (f", not {len(value):,}" if isinstance(value, str) else "")
+    return f"at most {bound:,} characters" + (f", not {len(value):,}" if isinstance(value, str) else "")
 
 
 def _number(bound: str) -> str:

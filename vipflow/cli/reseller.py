@@ -195,7 +195,9 @@ def _numbers(given: list[str] | None) -> dict[str, Any]:
         if not equals or not name.strip():
             raise BadInput("--number", f"{each!r} is no number of a policy", "write NAME=VALUE, e.g. order_due_days=21")
         try:
-            found[name.strip()] = json.loads(value)
+            found[name.strip()] = json.loads(value, parse_constant=str)
         except ValueError:
             found[name.strip()] = value
+        except RecursionError:
+            raise BadInput("--number", f"{name.strip()} is nested too deep", "write NAME=VALUE") from None
     return found

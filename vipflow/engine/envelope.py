@@ -29,6 +29,7 @@ AHEAD = timedelta(minutes=5)
 """How far ahead of our clock a sender's may be (ours)."""
 LONGEST_LINE = 256 * 1024
 LONGEST_WORD = 240
+LONGEST_REASON = 500
 DEEPEST_JSON = 32
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -131,7 +132,9 @@ def _escapes(line: str | bytes) -> bool:
     """Whether a text in this JSON may hold a character that `check_text` refuses: JSON itself refuses controls as they
     are, and knows them only with a backslash; but not those beyond ASCII, whose first byte in UTF-8 is C2.
     """
-    return b"\\" in line or b"\xc2" in line or b"\x7f" in line if isinstance(line, bytes) else _TELLTALE.search(line) is not None
+    if isinstance(line, str):
+        return _TELLTALE.search(line) is not None
+    return b"\\" in line or b"\xc2" in line or b"\x7f" in line
 
 
 def strict_json(text: str | bytes) -> Any:
@@ -236,8 +239,9 @@ def _envelope(given: Any, workflows: Workflows, default_source: str | None, acto
     raw = given.get("data")
     data = _data_of(machine, name, raw, what)
     reason = given.get("reason")
-    if reason is not None and (not isinstance(reason, str) or not reason.strip() or len(reason) > 500):
-        raise BadInput(what, f"its reason {not_a_word(reason)}", "say why in 1 to 500 characters, or leave it out")
+    if reason is not None and (not isinstance(reason, str) or not reason.strip() or len(reason) > LONGEST_REASON):
+        remedy = f"say why in 1 to {LONGEST_REASON} characters, or leave it out"
+        raise BadInput(what, f"its reason {not_a_word(reason)}", remedy)
     body = canonical_json(
         {"type": event_type, "subject": subject, "time": as_sent, "data": raw if raw is not None else {}}
     )
@@ -255,7 +259,8 @@ def check_text(value: Any, what: str, pointer: str = "") -> None:
         found = _CONTROL.search(value)
         if found:
             code = f"U+{ord(found.group()):04X}"
-            raise BadInput(what, f"{pointer or '/'} holds the character {code}, which text cannot hold", "remove it")
+            where = pointer or "it"
+            raise BadInput(what, f"{where} holds the character {code}, which text cannot hold", "remove it")
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             check_text(key, what, f"{pointer}/{short(key)}")

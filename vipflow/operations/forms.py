@@ -12,6 +12,7 @@ from vipflow.errors import BadInput
 from vipflow.misfits import misfit
 from vipflow.operations.installation import Installation
 
+
 def checked(installation: Installation, event_type: str, data: Mapping[str, Any], what: str) -> dict[str, Any]:
     """`data` without what was left out. Raises BadInput, naming `what`, where the event would not take it."""
     given = {name: value for name, value in data.items() if value is not None}

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from vipflow.engine.addresses import Found
+from vipflow.engine.envelope import check_text
 from vipflow.errors import BadInput, NotFound
+from vipflow.misfits import short
 from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
 from vipflow.references import as_typed
 from vipflow.store import work
 from vipflow.store.reading import customers_with_email
+
+LONGEST_REFERENCE = 64
+"""Ours: a reference stands in lists and mails."""
 
 
 def find(installation: Installation, who: Who, typed: str, *collections: str) -> Found:
@@ -36,6 +41,17 @@ def find(installation: Installation, who: Who, typed: str, *collections: str) ->
     if not found:
         raise NotFound(_what(installation, collections), typed)
     return found[0]
+
+
+def own_reference(reference: str) -> str:
+    """A reference of the reseller's own, as it can stand in the path of an event. Raises BadInput."""
+    if "/" in reference:
+        raise BadInput(f"the reference {short(reference)}", "it holds a slash", "write it without")
+    if len(reference) > LONGEST_REFERENCE:
+        problem = f"it has {len(reference):,} characters"
+        raise BadInput(f"the reference {short(reference)}", problem, f"write at most {LONGEST_REFERENCE}")
+    check_text(reference, f"the reference {short(reference)}")
+    return reference
 
 
 def find_customer(installation: Installation, who: Who, typed: str) -> str:
