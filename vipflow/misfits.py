@@ -115,8 +115,10 @@ def _of_its_own(problem: str, at: Any, value: Any, instead: str) -> str:
         said = f"{short(value)} is no instant, written " if instead else "write an instant "
         return f"{said}as 2024-03-01T09:30:00Z"
     if problem.startswith("Expected `str` matching regex"):
-        such = next(iter((getattr(at, "extra_json_schema", None) or {}).get("examples", ())), None)
-        said = f"{short(value) if instead else 'it'} is not written as it should be"
+        schema = getattr(at, "extra_json_schema", None) or {}
+        such = next(iter(schema.get("examples", ())), None)
+        form = f"not {schema['description']}" if "description" in schema else "not written as it should be"
+        said = f"{short(value) if instead else 'it'} is {form}"
         return f"{said}, such as {such}" if such else said
     return problem
 

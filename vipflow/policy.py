@@ -36,6 +36,7 @@ from typing import Any, Self, TypeAlias
 import msgspec
 
 from vipflow.errors import PolicyError, did_you_mean
+from vipflow.misfits import misfit
 
 Value: TypeAlias = "int | str | bool | tuple[Value, ...] | Mapping[str, Value] | None"
 """What a number may be, once frozen: lists become tuples, tables read-only mappings."""
@@ -313,7 +314,7 @@ class PolicyBook:
             try:
                 values[name] = msgspec.convert(stated[name], field.type)
             except msgspec.ValidationError as wrong:
-                problems.append(f"{name} = {json.dumps(stated[name], default=str)}: {wrong}")
+                problems.append(f"{name} = {json.dumps(stated[name], default=str)}: {misfit(wrong, field.type)}")
         if unknown:
             problems.append(f"valid numbers: {', '.join(sorted(self._fields))}")
         if problems:

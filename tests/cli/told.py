@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -71,6 +72,10 @@ class World:
 
     def say(self, *arguments: str, stdin: bytes = b"") -> Said:
         return say(*arguments, stdin=stdin, config=self.config)
+
+    def post(self, *events: object) -> Said:
+        """Posts events as another system does."""
+        return self.say("event", "post", "-", stdin="\n".join(map(json.dumps, events)).encode())
 
     def counts(self) -> dict[str, int]:
         """How many rows each table has."""

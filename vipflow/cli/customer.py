@@ -111,7 +111,9 @@ def invite(
         "owner": manager,
         "recipients": [_person(each) for each in copy_to or ()],
     }
-    customers.check_form(session.installation, "customer.invite", form)  # before it is warned of what it may be
+    customers.check_form(
+        session.installation, "customer.invite", form, ref, id_
+    )  # before it is warned of what it may be
     known = customers.before_inviting(
         session.installation, session.who, company=company, country=country.upper(), email=email
     )

@@ -168,7 +168,7 @@ def command(
             finally:
                 session.close()
 
-        called = {p.name: _called(p) for p in (*own, *extra)}
+        called = {p.name: (_called(p), p.default is inspect.Parameter.empty) for p in (*own, *extra)}
         by_keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         parameters = [*by_keyword, *extra]
         run.__signature__ = signature.replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]  # why: Typer reads it
@@ -183,23 +183,23 @@ _MAY_BE_EMPTY = frozenset({"search", "sender", "phone", "signature", "invitation
 """What takes a value back when it is empty, or looks for nothing."""
 
 
-def _refuse_empty(given: dict[str, Any], called: dict[str, str]) -> None:
+def _refuse_empty(given: dict[str, Any], called: dict[str, tuple[str, bool]]) -> None:
     """An empty text is a variable of a script that was not set: to take it for an option left out would do something
     else than was asked.
     """
     for name, value in given.items():
         texts = value if isinstance(value, list) else [value]
         if name not in _MAY_BE_EMPTY and any(isinstance(each, str) and not each.strip() for each in texts):
-            what, remedy = called[name], "write what it is to be"
-            raise BadInput(what, "it is empty", f"{remedy}, or leave it out" if what.startswith("-") else remedy)
+            what, is_required = called[name]
+            raise BadInput(what, "it is empty", "write what it is to be" + ("" if is_required else ", or leave it out"))
 
 
 def _called(parameter: inspect.Parameter) -> str:
     """What help calls an option or an argument."""
     about = getattr(parameter.annotation, "__metadata__", (None,))[0]
-    names = getattr(about, "param_decls", None)
-    metavar = getattr(about, "metavar", None)
-    return names[0] if names else metavar or parameter.name.upper()
+    names = [getattr(about, "default", None), *(getattr(about, "param_decls", None) or ())]
+    option = next((each for each in names if isinstance(each, str) and each.startswith("-")), None)
+    return option or getattr(about, "metavar", None) or parameter.name.upper()
 
 
 def _about(function: Callable[..., None]) -> str:

@@ -158,7 +158,11 @@ def strict_json(text: str | bytes) -> Any:
             parse_float=_finite_float,
         )
     except (ValueError, RecursionError) as wrong:
-        where = f" ({wrong.msg}, at character {wrong.pos + 1:,})" if isinstance(wrong, json.JSONDecodeError) else ""
+        where = (
+            f" ({wrong.msg.removesuffix(' at')}, at character {wrong.pos + 1:,})"
+            if isinstance(wrong, json.JSONDecodeError)
+            else ""
+        )
         raise BadInput("the event", f"it is no JSON{where}", "send one JSON object per line") from wrong
 
 
@@ -224,9 +228,9 @@ def _envelope(given: Any, workflows: Workflows, default_source: str | None, acto
             "the event", "it is not a JSON object", 'write {"specversion": "1.0", "type": …, "source": …, "id": …, …}'
         )
     _check_attributes(given)
-    source = _word(given, "source", default_source)
-    event_id = _word(given, "id", None)
-    event_type = _word(given, "type", None)
+    source = word(given, "source", default_source)
+    event_id = word(given, "id", None)
+    event_type = word(given, "type", None)
     what = f"event {source}/{event_id}"
     machine = _machine_of(event_type, workflows, what)
     name = event_type.partition(".")[2]
@@ -301,8 +305,11 @@ def _check_attributes(given: Mapping[str, Any]) -> None:
         raise BadInput("the event", f"datacontenttype is {short(kind)}", "send application/json")
 
 
-def _word(given: Mapping[str, Any], key: str, default: str | None) -> str:
+def word(given: Mapping[str, Any], key: str, default: str | None) -> str:
+    """The attribute `key` of an event, or `default` where it has none. Raises BadInput."""
     value = given.get(key, default)
+    if default is not None:
+        check_text(default, f"the {key} of events that name none")
     if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_WORD:
         raise BadInput("the event", f"its {key} {not_a_word(value)}", f"give {key} as 1 to {LONGEST_WORD} characters")
     return value

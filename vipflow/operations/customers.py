@@ -10,7 +10,7 @@ import msgspec
 from vipflow.errors import BadInput
 from vipflow.operations.allowed import not_allowed, refused
 from vipflow.operations.customer_lists import CustomerRow, customer_row
-from vipflow.operations.done import Done, perform
+from vipflow.operations.done import Done, check_words, perform
 from vipflow.operations.forms import checked
 from vipflow.operations.installation import Installation
 from vipflow.operations.products import Buyer
@@ -43,9 +43,13 @@ def before_inviting(installation: Installation, who: Who, *, company: str, count
     )
 
 
-def check_form(installation: Installation, event_type: str, form: Mapping[str, Any]) -> None:
-    """Raises BadInput where `invite` or `adopt` would, for what is wrong with the form alone."""
+def check_form(
+    installation: Installation, event_type: str, form: Mapping[str, Any], reference: str | None, id: str | None
+) -> None:
+    """Raises BadInput where `invite` or `adopt` would, for what is wrong with what was typed alone."""
     checked(installation, event_type, form, FORM)
+    check_words(None, id)
+    _path(reference)
 
 
 def invite(

@@ -105,7 +105,7 @@ def perform(
     fields that cannot be, NotFound, Conflict; a refusal is an answer.
     """
     given = checked(installation, type, data, what)
-    _check_words(reason, id)
+    check_words(reason, id)
     against = not_allowed(installation, who, type, customer)
     if against is not None:
         return Done(refused(who, type, against), tuple(remarks))
@@ -115,7 +115,7 @@ def perform(
     return done(installation, who, verdict, remarks)
 
 
-def _check_words(reason: str | None, id: str | None) -> None:
+def check_words(reason: str | None, id: str | None) -> None:
     """What comes with every act. As part of an event they would be told as that of one."""
     for what, given, longest in (("the reason", reason, LONGEST_REASON), ("the id", id, LONGEST_WORD)):
         if given is not None and (not given.strip() or len(given) > longest):

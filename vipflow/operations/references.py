@@ -12,6 +12,12 @@ from vipflow.references import as_typed
 from vipflow.store import work
 from vipflow.store.reading import customers_with_email
 
+_LOOK = "`vipflow customer list --search TEXT` looks for customers"
+_WHERE_TO_LOOK = {
+    ("authorizations",): "`vipflow authorization list --all` shows those there are",
+    ("orders",): "`vipflow order list --all` shows those there are",
+    ("returns",): "`vipflow return list --all` shows those there are",
+}
 LONGEST_REFERENCE = 64
 """Ours: a reference stands in lists and mails."""
 
@@ -39,7 +45,7 @@ def find(installation: Installation, who: Who, typed: str, *collections: str) ->
         )
         raise BadInput(typed, f"it names several: {several}", "use one of these references")
     if not found:
-        raise NotFound(_what(installation, collections), typed)
+        raise NotFound(_what(installation, collections), typed, _WHERE_TO_LOOK.get(collections[:1], _LOOK))
     return found[0]
 
 

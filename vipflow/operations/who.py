@@ -61,9 +61,11 @@ def who_asks(
         member = team_member(connection, tenant.id, email) or team_member(connection, tenant.id, email.lower())
         if member is None or not member.active:
             known = [each.email for each in team_members(connection, tenant.id) if each.active]
-            what = f"{'member' if member is None else 'active member'} of the team of {tenant.key} with the address"
-            near = did_you_mean(email, known) if member is None else ": who left may be taken back (vipflow team add)"
-            raise NotFound(what, email, f"`vipflow team list` shows who is there{near}")
+            if member is not None:
+                left = f"active member of the team of {tenant.key} with the address"
+                raise NotFound(left, email, "who left is taken back with `vipflow team add`")
+            remedy = f"`vipflow team list` shows who is there{did_you_mean(email, known)}"
+            raise NotFound(f"member of the team of {tenant.key} with the address", email, remedy)
     return Who(tenant.id, member.email, member.role, on, tenant.key, zone, member.language or tenant.language, source)
 
 

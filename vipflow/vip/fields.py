@@ -18,7 +18,9 @@ AddressLine: TypeAlias = Annotated[str, Meta(min_length=1, max_length=60)]
 City: TypeAlias = Annotated[str, Meta(min_length=1, max_length=40)]
 Region: TypeAlias = Annotated[str, Meta(min_length=1, max_length=40)]
 PostalCode: TypeAlias = Annotated[str, Meta(min_length=1, max_length=12)]
-Country: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)", extra_json_schema={"examples": ["FR"]})]
+Country: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[A-Z]{2}$(?!\n)", description="two capital letters", examples=["FR"])
+]
 PoNumber: TypeAlias = Annotated[str, Meta(min_length=1, max_length=35)]
 ExternalNumber: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 """A number of Adobe's, opaque to us. The length is ours."""
