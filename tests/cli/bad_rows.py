@@ -458,6 +458,23 @@ EVENTS = [
         invite(anniversary="10000-01-01"),
     ),
     posted(
+        "a day no rule can count from",
+        (
+            "event shop/a-day-no-rule-can-count-from: in its data, due_on: 0001-01-01 is beyond every "
+            "calendar here, from 1990-01-01 to 2999-12-31; put it right and send it again: its id is still "
+            "free"
+        ),
+        event("purchase_authorization.grant_extension", "customers/1A2B/authorizations/PO-2", due_on="0001-01-01"),
+    ),
+    posted(
+        "a day no rule can count to",
+        (
+            "event shop/a-day-no-rule-can-count-to: in its data, due_on: 9999-12-31 is beyond every calendar "
+            "here, from 1990-01-01 to 2999-12-31; put it right and send it again: its id is still free"
+        ),
+        event("purchase_authorization.grant_extension", "customers/1A2B/authorizations/PO-2", due_on="9999-12-31"),
+    ),
+    posted(
         "impossible instant",
         (
             "event shop/impossible-instant: its time '2024-02-30T09:00:00Z' is no instant; write RFC 3339 "

@@ -103,6 +103,7 @@ _SUCH: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+NEW = [f"new-{number}" for number in range(200)]
 _NAMED = {
     "authorizations": ("PO-1", "PO-2", "r-1", "r-2"),
     "orders": ("AO-1", "AO-1", "o-1", "o-2"),
@@ -118,7 +119,8 @@ def events(draw: st.DrawFn, workflows: Workflows) -> bytes:
     workflow, _, name = type_.partition(".")
     machine = workflows[workflow]
     data = draw(fitting(inspect.type_info(machine.data_of(name))))
-    subject = f"customers/{draw(st.sampled_from(['1A2B', '1A2B', '1A2B', 'new-1', 'new-2']))}"
+    opens = type_ in ("customer.invite", "customer.adopt")
+    subject = f"customers/{draw(st.sampled_from(NEW if opens else ['1A2B', '1A2B', '1A2B', NEW[0]]))}"
     if machine.collection in _NAMED:
         subject += f"/{machine.collection}/{draw(st.sampled_from(_NAMED[machine.collection]))}"
     given: dict[str, Any] = {

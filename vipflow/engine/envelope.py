@@ -10,13 +10,15 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Literal
 
 import msgspec
 
 from vipflow.case import Actor
+from vipflow.days import EARLIEST, LATEST
 from vipflow.errors import BadInput, did_you_mean
 from vipflow.machine import Machine, Workflows
 from vipflow.misfits import fields_of, misfit, short
@@ -285,8 +287,29 @@ def check_not_ahead(envelope: Envelope, now: datetime) -> None:
 
 
 def decode_data(machine: Machine, name: str, raw: Any) -> Any:
-    """Event data as its class; raises msgspec.ValidationError."""
-    return msgspec.convert(raw if raw is not None else {}, machine.data_of(name), strict=True)
+    """Event data as its class; raises msgspec.ValidationError, or ValueError for days from which no rule can count."""
+    kind = machine.data_of(name)
+    data = msgspec.convert(raw if raw is not None else {}, kind, strict=True)
+    if _holds_days(kind):
+        _check_days(data)
+    return data
+
+
+@lru_cache(maxsize=1024)
+def _holds_days(kind: Any) -> bool:
+    """Whether a day may stand in such data, at any depth: most have none, and are not looked through."""
+    return "DateType" in repr(msgspec.inspect.type_info(kind))
+
+
+def _check_days(value: Any, where: str = "") -> None:
+    if isinstance(value, date) and not isinstance(value, datetime) and not EARLIEST <= value <= LATEST:
+        raise ValueError(f"{where.lstrip('.')}: {value} is beyond every calendar here, from {EARLIEST} to {LATEST}")
+    if isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            _check_days(getattr(value, name), f"{where}.{name}")
+    elif isinstance(value, (list, tuple)):
+        for index, each in enumerate(value):
+            _check_days(each, f"{where}[{index}]")
 
 
 def _check_attributes(given: Mapping[str, Any]) -> None:

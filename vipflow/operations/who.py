@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 from vipflow.case import Actor
+from vipflow.days import EARLIEST
 from vipflow.engine.envelope import AHEAD
 from vipflow.errors import BadInput, NotFound, did_you_mean
-from vipflow.operations.dates import EARLIEST
 from vipflow.operations.installation import Installation
 from vipflow.store.tenants import TenantRow, all_tenants, team_member, team_members
 
