@@ -1403,11 +1403,6 @@ def checked(name: str, says: str, code: int = 1, /, **files: bytes) -> Row:
     return alone(name, says, "check", code=code, files=files)
 
 
-def mail(body: bytes) -> Mapping[str, bytes]:
-    """A template of one's own over a shipped one."""
-    return {"config.toml": TEMPLATES, "t/invitation/en/body.txt": body}
-
-
 FILES = [
     asked(
         "posting a file that is not there",
@@ -1690,83 +1685,35 @@ FILES = [
         **{"config.toml": OWN, "w/mine.txt": b""},
     ),
     checked(
-        "a template that loops",
+        "templates that loop, and other things no mail should do",
         (
             "\n"
             "e-mail templates:\n"
-            "  - {folder}/t/invitation/en/body.txt line 1: a loop is written {% for line in lines %}, over a "
-            "list of the facts\n"
+            "  - {folder}/t/payment_reminder/de: is not read; mails are written in fr and en\n"
+            "  - {folder}/t/invitation/fr/subject.txt line 1: '__mro__' is no fact\n"
+            "  - {folder}/t/invitation/en/subject.txt line 1: Pow is not part of the templates' language\n"
+            "  - {folder}/t/payment_reminder/fr/body.txt: it is not UTF-8 (byte 0); save it in UTF-8\n"
+            "  - {folder}/t/payment_reminder/en/body.txt line 1: Unexpected end of template. Jinja was "
+            "looking for the following tags: 'elif' or 'else' or 'endif'. The innermost block that needs to "
+            "be closed is 'if'.\n"
+            "  - {folder}/t/payment_received/fr/body.txt line 1: payment_received/fr/body.txt includes "
+            "payment_received/fr/body.txt: without end\n"
+            "  - {folder}/t/payment_received/en/body.txt line 1: a loop is written {% for line in lines %}, "
+            "over a list of the facts\n"
             "\n"
-            "1 problem."
+            "7 problems."
         ),
         1,
-        **mail(b"{% for x in range(10**9) %}{% for y in range(10**9) %}.{% endfor %}{% endfor %}"),
-    ),
-    checked(
-        "a template that loops over itself",
-        (
-            "\n"
-            "e-mail templates:\n"
-            "  - {folder}/t/invitation/en/body.txt line 1: invitation/en/body.txt includes "
-            "invitation/en/body.txt: without end\n"
-            "\n"
-            "1 problem."
-        ),
-        1,
-        **mail(b"{% include 'invitation/en/body.txt' %}"),
-    ),
-    checked(
-        "a template that counts too far",
-        (
-            "\n"
-            "e-mail templates:\n"
-            "  - {folder}/t/invitation/en/body.txt line 1: Pow is not part of the templates' language\n"
-            "\n"
-            "1 problem."
-        ),
-        1,
-        **mail(b"{{ 9**9**9 }}"),
-    ),
-    checked(
-        "a template that wants our innards",
-        ("\ne-mail templates:\n  - {folder}/t/invitation/en/body.txt line 1: '__mro__' is no fact\n\n1 problem."),
-        1,
-        **mail(b"{{ customer.__class__.__mro__ }}"),
-    ),
-    checked(
-        "a template that does not end",
-        (
-            "\n"
-            "e-mail templates:\n"
-            "  - {folder}/t/invitation/en/body.txt line 1: Unexpected end of template. Jinja was looking for "
-            "the following tags: 'elif' or 'else' or 'endif'. The innermost block that needs to be closed is "
-            "'if'.\n"
-            "\n"
-            "1 problem."
-        ),
-        1,
-        **mail(b"{% if company %}"),
-    ),
-    checked(
-        "a template that is no UTF-8",
-        (
-            "something went wrong inside vipflow: ValueError: it is not UTF-8 (byte 0); save it in UTF-8\n"
-            "With VIPFLOW_TRACEBACK=1 the same command shows where; please report it with that."
-        ),
-        1,
-        **mail(b"\xff"),
-    ),
-    checked(
-        "a template in a language we do not write",
-        (
-            "\n"
-            "e-mail templates:\n"
-            "  - {folder}/t/invitation/de: is not read; mails are written in fr and en\n"
-            "\n"
-            "1 problem."
-        ),
-        1,
-        **{"config.toml": TEMPLATES, "t/invitation/de/body.txt": b"x"},
+        **{
+            "config.toml": TEMPLATES,
+            "t/payment_received/en/body.txt": b"{% for x in range(10**9) %}.{% endfor %}",
+            "t/payment_received/fr/body.txt": b"{% include 'payment_received/fr/body.txt' %}",
+            "t/invitation/en/subject.txt": b"{{ 9**9**9 }}",
+            "t/invitation/fr/subject.txt": b"{{ customer.__class__.__mro__ }}",
+            "t/payment_reminder/en/body.txt": b"{% if company %}",
+            "t/payment_reminder/fr/body.txt": b"\xff",
+            "t/payment_reminder/de/body.txt": b"x",
+        },
     ),
     checked(
         "a policy that is no TOML",

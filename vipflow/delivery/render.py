@@ -270,7 +270,7 @@ class _Loader(jinja2.BaseLoader):
         try:
             return path.read_text(encoding="utf-8"), str(path), None
         except UnicodeDecodeError as wrong:
-            raise ValueError(f"it is not UTF-8 (byte {wrong.start}); save it in UTF-8") from wrong
+            raise UnicodeError(f"it is not UTF-8 (byte {wrong.start}); save it in UTF-8") from wrong
 
 
 def is_key(name: str) -> bool:
