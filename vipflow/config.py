@@ -78,7 +78,21 @@ _URLS = "write sqlite:///<path> or postgresql://<user>:<password>@<host>/<name>"
 class Section(BaseModel):
     """A table of the file. Each setting's description is what `config.toml` says of it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _sound(cls, value: Any) -> Any:
+        """Whatever a text is for: something must stand in it, and nothing that cannot be seen."""
+        if isinstance(value, str) and not value.strip():
+            raise ValueError("it is empty; write a text, or leave it out")
+        texts = value if isinstance(value, (list, tuple)) else [value]
+        if any(isinstance(each, str) and _UNSEEN.search(each) for each in texts):
+            raise ValueError("it holds control characters; remove them")
+        return value
+
+
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class DatabaseSettings(Section):
@@ -144,13 +158,17 @@ class FolderSettings(Section):
         return (value,) if isinstance(value, str) else value
 
 
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = rf"^{_LABEL}(\.{_LABEL})*$"
+
+
 class MailSettings(Section):
     transport: Literal["file", "smtp"] = Field(
         default="file", description='"file": each mail becomes an .eml file; "smtp": it is sent'
     )
     folder: Path = Field(default=Path("var/mail"), description="where they are written")
     domain: str = Field(
-        default="vipflow.invalid", description="after the @ in Message-IDs; a domain of yours", pattern=r"^[a-z0-9.-]+$"
+        default="vipflow.invalid", description="after the @ in Message-IDs; a domain of yours", pattern=_DOMAIN
     )
     copies: int = Field(
         default=3, ge=1, le=10, description="of a mail of which nobody knows whether it arrived, at most so many copies"
@@ -224,10 +242,13 @@ class DaemonSettings(Section):
     port: int = Field(default=8470, ge=0, le=65535, description="its port; 0 takes a free one and says which")
     folder: Path = Field(default=Path("var/daemon"), description="what a daemon notes for its next start")
     catch_up_mails: int = Field(
-        default=200, ge=1, description="so many mails over a day late wait until somebody approves them"
+        default=200, ge=1, le=1_000_000, description="so many mails over a day late wait until somebody approves them"
     )
     grace_minutes: float = Field(
-        default=15, ge=0, description="after a silence of 10 minutes timers wait so long, for events to arrive first"
+        default=15,
+        ge=0,
+        le=10_080,
+        description="after a silence of 10 minutes timers wait so long, for events to arrive first",
     )
 
 
@@ -254,6 +275,8 @@ class ClockSettings(Section):
     def _aware(cls, instant: datetime | None) -> datetime | None:
         if instant is not None and instant.tzinfo is None:
             raise ValueError("write it with its offset, e.g. 2025-12-31T18:00:00Z")
+        if instant is not None and not 1990 <= instant.year <= 2999:
+            raise ValueError("write an instant from 1990 to 2999")
         return instant
 
 
@@ -326,16 +349,23 @@ def load_settings(path: Path | None) -> Settings:
 
 def written_in(file: Path, how: str = "") -> dict[str, Any]:
     """What a config file says, as it stands; `how` it came to be read. Raises ConfigError where it is no TOML."""
+    what = str(file)
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise ConfigError(str(file), f"there is no such file ({how})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
-        raise ConfigError(str(file), f"it is not TOML: {wrong}") from wrong
+        raise ConfigError(what, f"there is no such file ({how})") from None
+    except UnicodeDecodeError as wrong:
+        raise ConfigError(what, f"it is not UTF-8 (byte {wrong.start}); name a text file saved in UTF-8") from None
+    except tomllib.TOMLDecodeError as wrong:
+        problem = f"it is not TOML: {wrong}; settings are written [section] and, below, name = value"
+        raise ConfigError(what, problem) from wrong
     except RecursionError:
-        raise ConfigError(str(file), "it is nested too deep to be read; settings have sections and values") from None
+        raise ConfigError(what, "it is nested too deep to be read; settings have sections and values") from None
+    except ValueError:  # what Python does not read for fear of the time it takes
+        raise ConfigError(what, "it holds a number of too many digits; write one that can be") from None
     except OSError as wrong:
-        raise ConfigError(str(file), f"it cannot be read: {wrong.strerror}") from wrong
+        problem = f"it cannot be read ({wrong.strerror}); name a file that this user may read ({how})"
+        raise ConfigError(what, problem) from wrong
 
 
 def sections() -> dict[str, type[Section]]:
@@ -408,7 +438,7 @@ def _shown(value: object) -> str:
     """A wrong value, as others may read it: no whole tables, which may hold secrets, and no password in a URL."""
     if isinstance(value, (dict, list, tuple, BaseModel)):
         return ""
-    return " = " + re.sub(r"(//|:)\S*@", r"\1***@", repr(value))
+    return " = " + re.sub(r"(//|:)\S*@", r"\1***@", str(value) if isinstance(value, datetime) else repr(value))
 
 
 def _is_address(host: str) -> bool:

@@ -4,6 +4,9 @@ from bisect import bisect_left
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 
+EARLIEST, LATEST = date(1990, 1, 1), date(2999, 12, 31)
+"""Ours: far beyond what any record is about, and every rule can still count from there."""
+
 
 def local_day(instant: datetime, zone: tzinfo) -> date:
     """The calendar day it is in `zone` at `instant` (aware).

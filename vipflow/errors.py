@@ -5,6 +5,7 @@ thing, what is wrong with it and, where we know, what would be right. `exit_code
 1 fault, 2 bad input, 3 refused, 4 not found, 5 id conflict, 6 busy.
 """
 
+import errno
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import ClassVar, Self
@@ -140,6 +141,32 @@ class Busy(VipflowError):
         self.what = what
         self.problem = problem
         self.remedy = remedy
+
+
+class FileUnusable(VipflowError):
+    """Raised when the machine does not let a file be read or written: no room, no right, no such folder.
+
+    >>> print(FileUnusable.of(OSError(28, "No space left on device", "var/mail/nord/1.eml")))
+    the file var/mail/nord/1.eml: No space left on device; make room, then do it again
+    """
+
+    def __init__(self, what: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{what}: {problem}; {remedy}")
+        self.what = what
+        self.problem = problem
+        self.remedy = remedy
+
+    @classmethod
+    def of(cls, fault: OSError) -> "FileUnusable":
+        """What the machine reports, with what can be done about it."""
+        what = f"the file {fault.filename}" if fault.filename else "a file"
+        if fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            remedy = "make room, then do it again"
+        elif fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            remedy = "let this user write there, or name another place"
+        else:
+            remedy = "check its path and its disk"
+        return cls(what, fault.strerror or str(fault), remedy)
 
 
 class SchemaError(VipflowError):

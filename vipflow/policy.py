@@ -37,6 +37,7 @@ from typing import Any, Self, TypeAlias
 import msgspec
 
 from vipflow.errors import PolicyError, Problem, did_you_mean
+from vipflow.misfits import misfit
 from vipflow.plainly import plainly
 from vipflow.sources import toml_line
 
@@ -348,7 +349,7 @@ class PolicyBook:
             try:
                 values[name] = msgspec.convert(stated[name], field.type)
             except msgspec.ValidationError as wrong:
-                problems.append(f"{name} = {json.dumps(stated[name], default=str)}: {plainly(str(wrong))}")
+                problems.append(f"{name} = {json.dumps(stated[name], default=str)}: {misfit(wrong, field.type)}")
         if any(not did_you_mean(name, self._fields) for name in unknown):
             problems.append(f"valid numbers: {', '.join(sorted(self._fields))}")
         if problems:

@@ -40,7 +40,7 @@ def test_good_lines_stand_and_bad_ones_are_listed_by_number(cli: Cli, post) -> N
     assert "events     4" in found.out
     assert "applied    2" in found.out
     assert "bad input  2" in found.out
-    assert "line 2: bad input: the event: it is not valid JSON" in found.err
+    assert "line 2: bad input: the event: it is no JSON" in found.err
     assert "line 5: bad input: event shop/5" in found.err
     assert "did you mean purchase_authorization.cancel?" in found.err
     assert cli("history", "PO-77").code == 0

@@ -172,16 +172,17 @@ def _line(**changes: Any) -> str:
     [
         ('{"type": "a", "type": "b"}', "the key 'type' stands twice"),
         ('{"data": {"name": "A", "name": "B"}}', "the key 'name' stands twice"),
-        ('{"data": NaN}', "NaN is no JSON number"),
-        ('{"data": -Infinity}', "-Infinity is no JSON number"),
+        ('{"data": NaN}', "holds NaN, which is no number"),
+        ('{"data": -Infinity}', "holds -Infinity, which is no number"),
+        ('{"data": 1e999}', "a number beyond all measure"),
         ('{"data": 123456789012345678901234567890}', "a number of 30 digits"),
-        ("[" * 100_000 + "]" * 100_000, "is nested 100000 deep"),
+        ("[" * 100_000 + "]" * 100_000, "is nested 100,000 deep"),
         ('{"a":' * (DEEPEST_JSON + 1) + "1" + "}" * (DEEPEST_JSON + 1), f"is nested {DEEPEST_JSON + 1} deep"),
-        ("", "not valid JSON"),
-        ("{'type': 'a'}", "not valid JSON"),
-        ('{"type": "a"} {"type": "b"}', "not valid JSON"),
+        ("", "it is no JSON"),
+        ("{'type': 'a'}", "it is no JSON"),
+        ('{"type": "a"} {"type": "b"}', "it is no JSON"),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_json_that_readers_understand_differently_is_refused(line: str, hint: str) -> None:
     with pytest.raises(BadInput, match=hint):

@@ -60,7 +60,7 @@ def test_an_admin_is_always_left(world: World) -> None:
 def test_who_is_there_cannot_be_added_again(world: World) -> None:
     with pytest.raises(Conflict):
         team.add_member(world.installation, world.who("ada"), email="BOB@north.example", name="Bob")
-    with pytest.raises(BadInput, match="one address per field"):
+    with pytest.raises(BadInput, match="is not exactly one address"):
         team.add_member(world.installation, world.who("ada"), email="bob", name="Bob")
     with pytest.raises(BadInput, match=r"there is no 'amdin' \(did you mean admin\?\)"):
         team.add_member(world.installation, world.who("ada"), email="x@north.example", name="X", role="amdin")

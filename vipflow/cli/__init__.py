@@ -22,7 +22,7 @@ from vipflow.cli.completion import COMPLETES
 from vipflow.cli.helping import Tree, help_asked_for
 from vipflow.cli.output import BAD_INPUT, FAULT, Output
 from vipflow.cli.session import for_reseller
-from vipflow.errors import VipflowError
+from vipflow.errors import FileUnusable, VipflowError
 
 if TYPE_CHECKING:
     from typer._click.core import Context
@@ -145,6 +145,11 @@ def run(arguments: list[str]) -> int:
             # Whoever read us has enough. What is left in the buffer must not fail again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
+        except OSError as fault:
+            if "VIPFLOW_TRACEBACK" in os.environ:
+                raise
+            unusable = FileUnusable.of(fault)
+            out.fail(unusable, unusable.exit_code)
         except Exception as fault:  # the edge of the program: nothing may leave as a traceback
             if "VIPFLOW_TRACEBACK" in os.environ:
                 raise

@@ -118,6 +118,9 @@ def invite(
         "owner": manager,
         "recipients": [_person(each) for each in copy_to or ()],
     }
+    customers.check_form(
+        session.installation, "customer.invite", form, ref, id_
+    )  # before it is warned of what it may be
     known = customers.before_inviting(
         session.installation, session.who, company=company, country=country.upper(), email=email
     )
@@ -267,6 +270,7 @@ def list_(
     if session.out.json:
         session.out.write_json(page)
         return
+    narrowed = any((which, mine, search, segment, manager, invitation, membership))
     counts = "   ".join(f"{each.label.en} {each.count:,}" for each in page.counts)
     session.out.console.print(counts, style="dim", highlight=False)
     zone = session.who.zone
@@ -282,7 +286,7 @@ def list_(
             "Next": lambda row: _next(row, zone),
         },
         next=page.next,
-        empty="No customer fits." if search or which or mine or segment else "There are no customers yet.",
+        empty="No customer fits." if narrowed else "There are no customers yet.",
     )
 
 

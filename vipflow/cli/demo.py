@@ -149,6 +149,7 @@ def _side_by_side(blocks: Sequence[Sequence[tuple[str, str]]]) -> RenderableType
 
 def _column(blocks: Iterable[Sequence[tuple[str, str]]]) -> RenderableType:
     from rich.table import Table
+    from rich.text import Text
 
     made = Table.grid(padding=(0, 2))
     made.add_column(max_width=36)
@@ -156,7 +157,7 @@ def _column(blocks: Iterable[Sequence[tuple[str, str]]]) -> RenderableType:
     for index, (first, *others) in enumerate(blocks):
         if index:
             made.add_row("", "")
-        made.add_row(f"[bold]{first[0]}[/]", f"[bold]{first[1]}[/]")
+        made.add_row(*(Text(each, style="bold") for each in first))
         for name, count in others:
             made.add_row(f"  {name}", count)
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -140,13 +140,27 @@ def opened(file: str, remedy: str) -> Iterator[BinaryIO]:
     except OSError as wrong:
         raise BadInput(file, f"it cannot be read ({wrong.strerror})", remedy) from None
     with stream:
+        begins = stream.peek(4)
+        for mark, kind in _NO_JSON.items():
+            if begins.startswith(mark):
+                raise BadInput(file, f"it is {kind}, not JSON lines", remedy)
         yield stream
+
+
+_NO_JSON = {
+    b"PK\x03\x04": "a spreadsheet or another zipped file",
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+    b"\x1f\x8b": "compressed",
+    b"SQLite": "a database",
+}
+"""What files begin with that are often named by mistake."""
 
 
 @contextmanager
 def _writing(path: Path | None) -> Iterator[Callable[[Line], None]]:
     from vipflow.cli.output import json_line
-    from vipflow.errors import BadInput
+    from vipflow.errors import BadInput, FileUnusable
 
     if path is None:
         yield lambda _: None
@@ -155,8 +169,23 @@ def _writing(path: Path | None) -> Iterator[Callable[[Line], None]]:
         stream = path.open("w", encoding="utf-8")
     except OSError as wrong:
         raise BadInput(str(path), f"it cannot be written ({wrong.strerror})", "name another file") from None
-    with stream:
-        yield lambda line: void(stream.write(json_line(line_told(line)) + "\n"))
+
+    def write(line: Line | None) -> None:
+        try:
+            if line is None:
+                stream.close()
+            else:
+                stream.write(json_line(line_told(line)) + "\n")
+        except OSError as wrong:
+            remedy = "all that was posted stands: make room and post the same file again"
+            raise FileUnusable(str(path), f"it cannot be written ({wrong.strerror})", remedy) from None
+
+    try:
+        yield write
+        write(None)
+    finally:
+        with suppress(OSError):
+            stream.close()
 
 
 def void(_: object) -> None:

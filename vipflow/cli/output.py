@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as plain_json
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -104,18 +105,18 @@ class Output:
     def note(self, text: str) -> None:
         """A remark beside the answer, on stderr; nothing with JSON."""
         if not self.json:
-            self._errors.print(self.told(text), style="dim", highlight=False)
+            self._errors.print(harmless(self.told(text)), style="dim", highlight=False)
 
     def warn(self, text: str) -> None:
         """Something that should be looked at, on stderr, also with JSON."""
         if self.json:
             sys.stderr.write(plain_json.dumps({"warning": text}, ensure_ascii=False) + "\n")
         else:
-            self._errors.print(f"Warning: {self.told(text)}", style="yellow", highlight=False, markup=False)
+            self._errors.print(f"Warning: {harmless(self.told(text))}", style="yellow", highlight=False)
 
     def problem(self, text: str) -> None:
         """What is wrong, on stderr."""
-        self._errors.print(self.told(text), highlight=False, markup=False, soft_wrap=True)
+        self._errors.print(harmless(self.told(text)), highlight=False, soft_wrap=True)
 
     @property
     def console(self) -> Console:
@@ -137,6 +138,18 @@ class Output:
         else:
             self.problem(str(fault))
         raise typer.Exit(code)
+
+
+_ACTING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def harmless(text: str) -> str:
+    """A sentence that repeats what somebody wrote: characters that would act on a terminal stand in it as codes.
+
+    >>> print(harmless("there is no customer \x1b[2J\u202eexe"))
+    there is no customer \\x1b[2J\\u202eexe
+    """
+    return _ACTING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def table(
@@ -265,4 +278,5 @@ def _console(*, stderr: bool) -> Console:
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else WIDE
-    return Console(file=stream, width=width, soft_wrap=False)
+    # Without markup: what somebody wrote stands between our words, and "[/x]" is a name.
+    return Console(file=stream, width=width, soft_wrap=False, markup=False)

@@ -38,6 +38,8 @@ def add_to(app: typer.Typer) -> None:
 
 def status(session: Session, customer: CustomerRef) -> None:
     """Shows where a customer's renewal stands: its days, what is renewed, what is left."""
+    from rich.text import Text
+
     from vipflow.cli.output import facts_table
     from vipflow.operations.renewals import renewal_status
 
@@ -45,7 +47,7 @@ def status(session: Session, customer: CustomerRef) -> None:
     percent = f" ({found.discount.percent} %)" if found.discount.percent else ""
     session.out.answer(
         found,
-        f"[bold]{_escaped(found.company)}[/bold]   [cyan]{found.customer}[/cyan]\n{found.says.en}\n",
+        Text.assemble((found.company, "bold"), "   ", (found.customer, "cyan"), f"\n{found.says.en}\n"),
         facts_table(
             {
                 "Anniversary date": day_text(found.anniversary) or None,
@@ -157,9 +159,3 @@ def _by_itself(renews: bool, declined: bool) -> str | None:
     if not renews:
         return None
     return "no: declined" if declined else "yes, on the anniversary date, unless declined"
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -224,6 +224,7 @@ def command(
 
         @functools.wraps(function)
         def run(*args: Any, **given: Any) -> None:
+            _refuse_empty(given, called)
             session = Session(**{option: given.pop(option) for option in shared}, rehearsed=act == "rehearsed")
             session.new_names = given.get("id_", "") is None
             try:
@@ -239,6 +240,7 @@ def command(
             finally:
                 session.close()
 
+        called = {p.name: (_called(p), p.default is inspect.Parameter.empty) for p in (*own, *extra)}
         by_keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         run.rows = rows  # type: ignore[attr-defined]  # why: pages say of each list which columns its CSV has
         parameters = [*by_keyword, *extra]
@@ -266,6 +268,29 @@ def for_reseller(text: str, key: str) -> str:
         return f"vipflow {path} --reseller {key}{words[len(path) :]}" if path in _OF_A_RESELLER else found[0]
 
     return _NAMED.sub(named, text)
+
+
+_MAY_BE_EMPTY = frozenset({"search", "sender", "phone", "signature", "invitation_link", "logo", "colour"})
+"""What takes a value back when it is empty, or looks for nothing."""
+
+
+def _refuse_empty(given: dict[str, Any], called: dict[str, tuple[str, bool]]) -> None:
+    """An empty text is a variable of a script that was not set: to take it for an option left out would do something
+    else than was asked.
+    """
+    for name, value in given.items():
+        texts = value if isinstance(value, list) else [value]
+        if name not in _MAY_BE_EMPTY and any(isinstance(each, str) and not each.strip() for each in texts):
+            what, is_required = called[name]
+            raise BadInput(what, "it is empty", "write what it is to be" + ("" if is_required else ", or leave it out"))
+
+
+def _called(parameter: inspect.Parameter) -> str:
+    """What help calls an option or an argument."""
+    about = getattr(parameter.annotation, "__metadata__", (None,))[0]
+    names = [getattr(about, "default", None), *(getattr(about, "param_decls", None) or ())]
+    option = next((each for each in names if isinstance(each, str) and each.startswith("-")), None)
+    return option or getattr(about, "metavar", None) or parameter.name.upper()
 
 
 def _about(function: Callable[..., None]) -> str:

@@ -271,7 +271,10 @@ class _Loader(jinja2.BaseLoader):
         path = self._path("/".join(split_template_path(template)))  # which refuses names that lead out of the folders
         if not path.is_file():
             raise jinja2.TemplateNotFound(template)
-        return path.read_text(encoding="utf-8"), str(path), None
+        try:
+            return path.read_text(encoding="utf-8"), str(path), None
+        except UnicodeDecodeError as wrong:
+            raise UnicodeError(f"it is not UTF-8 (byte {wrong.start}); save it in UTF-8") from wrong
 
 
 def is_key(name: str) -> bool:

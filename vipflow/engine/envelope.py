@@ -10,15 +10,18 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from math import isfinite
 from typing import Any, Literal
 
 import msgspec
 
 from vipflow.case import Actor
+from vipflow.days import EARLIEST, LATEST
 from vipflow.errors import BadInput, did_you_mean
 from vipflow.machine import Machine, Workflows
+from vipflow.misfits import fields_of, misfit, short
 from vipflow.policy import canonical_json
 from vipflow.workflow import Reason
 
@@ -28,10 +31,11 @@ AHEAD = timedelta(minutes=5)
 """How far ahead of our clock a sender's may be (ours)."""
 LONGEST_LINE = 256 * 1024
 LONGEST_WORD = 240
+LONGEST_REASON = 500
 DEEPEST_JSON = 32
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_TELLTALE = re.compile(r"[\\\x7f\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_TELLTALE = re.compile(r"[\\\x7f-\x9f\ud800-\udfff]")
 _ATTRIBUTE = re.compile(r"^[a-z0-9]{1,64}$")
 _KNOWN = frozenset(
     {
@@ -118,7 +122,7 @@ def read_envelope(line: str | bytes, workflows: Workflows, *, default_source: st
         raise BadInput(
             "the event",
             f"it is {len(line):,} bytes long",
-            f"an event has at most {LONGEST_LINE:,}; send fewer lines in it",
+            f"an event has at most {LONGEST_LINE:,}; say less in it",
         )
     given = _plain_json(line)
     if given is not None:
@@ -135,7 +139,7 @@ def _plain_json(line: str | bytes) -> Any:
     """
     try:
         text = line if isinstance(line, str) else line.decode()
-        if "\\" in text or "\x7f" in text or text.count("{") + text.count("[") > DEEPEST_JSON:
+        if _TELLTALE.search(text) is not None or text.count("{") + text.count("[") > DEEPEST_JSON:
             return None
         given = _decode_integers(text)
         # Of two equal keys one is lost; without escapes each text, keys too, has two quotation marks.
@@ -174,9 +178,11 @@ def _plain_canonical_json(value: object) -> str:
 
 def _escapes(line: str | bytes) -> bool:
     """Whether a text in this JSON may hold a character that `check_text` refuses: JSON itself refuses controls as they
-    are, and knows them only with a backslash.
+    are, and knows them only with a backslash; but not those beyond ASCII, whose first byte in UTF-8 is C2.
     """
-    return b"\\" in line or b"\x7f" in line if isinstance(line, bytes) else _TELLTALE.search(line) is not None
+    if isinstance(line, str):
+        return _TELLTALE.search(line) is not None
+    return b"\\" in line or b"\xc2" in line or b"\x7f" in line
 
 
 def strict_json(text: str | bytes) -> Any:
@@ -190,11 +196,22 @@ def strict_json(text: str | bytes) -> Any:
             raise BadInput("the event", f"it is not UTF-8 (byte {wrong.start})", "write it in UTF-8") from wrong
     deepest = _depth(text) if text.count("{") + text.count("[") > DEEPEST_JSON else 0
     if deepest > DEEPEST_JSON:
-        raise BadInput("the event", f"its JSON is nested {deepest} deep", f"at most {DEEPEST_JSON} levels are read")
+        raise BadInput("the event", f"its JSON is nested {deepest:,} deep", f"at most {DEEPEST_JSON} levels are read")
     try:
-        return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constants, parse_int=_sane_int)
+        return json.loads(
+            text,
+            object_pairs_hook=_no_duplicates,
+            parse_constant=_no_constants,
+            parse_int=_sane_int,
+            parse_float=_finite_float,
+        )
     except (ValueError, RecursionError) as wrong:
-        raise BadInput("the event", f"it is not valid JSON: {wrong}", "send one JSON object per line") from wrong
+        where = (
+            f" ({wrong.msg.removesuffix(' at')}, at character {wrong.pos + 1:,})"
+            if isinstance(wrong, json.JSONDecodeError)
+            else ""
+        )
+        raise BadInput("the event", f"it is no JSON{where}", "send one JSON object per line") from wrong
 
 
 def _depth(text: str) -> int:
@@ -224,18 +241,25 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
+        raise BadInput("the event", f"the key {short(twice)} stands twice in one object", "send each key once")
     return found
 
 
 def _no_constants(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON number")
+    raise BadInput("the event", f"it holds {word}, which is no number in JSON", "leave it out, or send a number")
 
 
 def _sane_int(digits: str) -> int:
     if len(digits) > 19:
-        raise ValueError(f"a number of {len(digits)} digits")
+        raise BadInput("the event", f"it holds a number of {len(digits):,} digits", "a number has at most 19 here")
     return int(digits)
+
+
+def _finite_float(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number):
+        raise BadInput("the event", f"it holds a number beyond all measure, {digits[:40]}", "send one that can be")
+    return number
 
 
 def envelope_of(
@@ -258,21 +282,24 @@ def _envelope(
             "the event", "it is not a JSON object", 'write {"specversion": "1.0", "type": …, "source": …, "id": …, …}'
         )
     _check_attributes(given)
-    source = _word(given, "source", default_source)
-    event_id = _word(given, "id", None)
-    event_type = _word(given, "type", None)
+    source = word(given, "source", default_source)
+    event_id = word(given, "id", None)
+    event_type = word(given, "type", None)
     what = f"event {source}/{event_id}"
     machine = _machine_of(event_type, workflows, what)
     name = event_type.partition(".")[2]
     subject = given.get("subject") or ""
     if not isinstance(subject, str) or len(subject) > LONGEST_WORD:
-        raise BadInput(what, "its subject is not a short text", "write e.g. customers/C-7K3F-9QTD")
+        raise BadInput(
+            what, f"its subject {not_a_word(subject)}", f"write at most {LONGEST_WORD}, such as customers/C-7K3F-9QTD"
+        )
     time, as_sent = _time_of(given, what)
     raw = given.get("data")
     data = _data_of(machine, name, raw, what)
     reason = given.get("reason")
-    if reason is not None and (not isinstance(reason, str) or not reason.strip() or len(reason) > 500):
-        raise BadInput(what, "its reason is not a text of 1 to 500 characters", "say why in a sentence")
+    if reason is not None and (not isinstance(reason, str) or not reason.strip() or len(reason) > LONGEST_REASON):
+        remedy = f"say why in 1 to {LONGEST_REASON} characters, or leave it out"
+        raise BadInput(what, f"its reason {not_a_word(reason)}", remedy)
     body = canonical({"type": event_type, "subject": subject, "time": as_sent, "data": raw if raw is not None else {}})
     digest = hashlib.sha256(body.encode()).hexdigest()
     if actor is None:
@@ -288,10 +315,11 @@ def check_text(value: Any, what: str, pointer: str = "") -> None:
         found = _CONTROL.search(value)
         if found:
             code = f"U+{ord(found.group()):04X}"
-            raise BadInput(what, f"{pointer or '/'} holds the character {code}, which text cannot hold", "remove it")
+            where = pointer or "it"
+            raise BadInput(what, f"{where} holds the character {code}, which text cannot hold", "remove it")
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            check_text(key, what, f"{pointer}/{key!r}")
+            check_text(key, what, f"{pointer}/{short(key)}")
             check_text(inner, what, f"{pointer}/{key}")
     elif isinstance(value, (list, tuple)):
         for index, inner in enumerate(value):
@@ -309,35 +337,64 @@ def check_not_ahead(envelope: Envelope, now: datetime) -> None:
 
 
 def decode_data(machine: Machine, name: str, raw: Any) -> Any:
-    """Event data as its class; raises msgspec.ValidationError."""
-    return msgspec.convert(raw if raw is not None else {}, machine.data_of(name), strict=True)
+    """Event data as its class; raises msgspec.ValidationError, or ValueError for days from which no rule can count."""
+    kind = machine.data_of(name)
+    data = msgspec.convert(raw if raw is not None else {}, kind, strict=True)
+    if _holds_days(kind):
+        _check_days(data)
+    return data
+
+
+@lru_cache(maxsize=1024)
+def _holds_days(kind: Any) -> bool:
+    """Whether a day may stand in such data, at any depth: most have none, and are not looked through."""
+    return "DateType" in repr(msgspec.inspect.type_info(kind))
+
+
+def _check_days(value: Any, where: str = "") -> None:
+    if isinstance(value, date) and not isinstance(value, datetime) and not EARLIEST <= value <= LATEST:
+        raise ValueError(f"{where.lstrip('.')}: {value} is beyond every calendar here, from {EARLIEST} to {LATEST}")
+    if isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            _check_days(getattr(value, name), f"{where}.{name}")
+    elif isinstance(value, (list, tuple)):
+        for index, each in enumerate(value):
+            _check_days(each, f"{where}[{index}]")
 
 
 def _check_attributes(given: Mapping[str, Any]) -> None:
     version = given.get("specversion", "1.0")
     if version != "1.0":
-        raise BadInput("the event", f"specversion is {version!r}", 'vipflow reads CloudEvents "1.0"')
+        raise BadInput("the event", f"specversion is {short(version)}", 'vipflow reads CloudEvents "1.0"')
     for key in sorted(given.keys() - _KNOWN, key=str):
         if key == "data_base64":
             raise BadInput("the event", "its data is base64", "send data as JSON")
         if not _ATTRIBUTE.match(key):
             raise BadInput(
-                "the event", f"the attribute {key!r} is no CloudEvents name", "use lower-case letters and digits"
+                "the event", f"the attribute {short(key)} is no CloudEvents name", "use lower-case letters and digits"
             )
     kind = given.get("datacontenttype", "application/json")
     if not isinstance(kind, str) or not kind.partition(";")[0].strip().lower().endswith("json"):
-        raise BadInput("the event", f"datacontenttype is {kind!r}", "send application/json")
+        raise BadInput("the event", f"datacontenttype is {short(kind)}", "send application/json")
 
 
-def _word(given: Mapping[str, Any], key: str, default: str | None) -> str:
+def word(given: Mapping[str, Any], key: str, default: str | None) -> str:
+    """The attribute `key` of an event, or `default` where it has none. Raises BadInput."""
     value = given.get(key, default)
+    if default is not None:
+        check_text(default, f"the {key} of events that name none")
     if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_WORD:
-        raise BadInput(
-            "the event",
-            f"its {key} is {'missing' if value is None else 'not a text'}",
-            f"give {key} as 1 to {LONGEST_WORD} characters",
-        )
+        raise BadInput("the event", f"its {key} {not_a_word(value)}", f"give {key} as 1 to {LONGEST_WORD} characters")
     return value
+
+
+def not_a_word(value: Any) -> str:
+    """Why this is no name, id or the like."""
+    if value is None:
+        return "is missing"
+    if not isinstance(value, str):
+        return "is not a text"
+    return f"has {len(value):,} characters" if value.strip() else "is empty"
 
 
 def _machine_of(event_type: str, workflows: Workflows, what: str) -> Machine:
@@ -350,7 +407,7 @@ def _machine_of(event_type: str, workflows: Workflows, what: str) -> Machine:
             )
         raise BadInput(
             what,
-            f"there is no event type {event_type!r}{did_you_mean(event_type, workflows.from_outside)}",
+            f"there is no event type {short(event_type)}{did_you_mean(event_type, workflows.from_outside)}",
             "`vipflow workflow list` shows all",
         )
     return machine
@@ -360,14 +417,24 @@ def _time_of(given: Mapping[str, Any], what: str) -> tuple[datetime | None, str 
     as_sent = given.get("time")
     if as_sent is None:
         return None, None
-    time = None
-    if isinstance(as_sent, str) and not _DATE_ONLY.match(as_sent):
-        with suppress(ValueError):
-            time = datetime.fromisoformat(as_sent)
-    if time is None or time.tzinfo is None or not 1990 <= time.year <= 9000:
-        raise BadInput(
-            what, f"its time {as_sent!r} is no instant", "write RFC 3339 with an offset, e.g. 2024-03-01T09:30:00Z"
+
+    def wrong(problem: str) -> BadInput:
+        return BadInput(
+            what, f"its time {short(as_sent)} {problem}", "write RFC 3339 with an offset, such as 2024-03-01T09:30:00Z"
         )
+
+    if not isinstance(as_sent, str):
+        raise wrong("is no instant")
+    if _DATE_ONLY.match(as_sent):
+        raise wrong("is no instant but a day")
+    try:
+        time = datetime.fromisoformat(as_sent)
+    except ValueError as cause:
+        raise wrong("is no instant") from cause
+    if time.tzinfo is None:
+        raise wrong("is no instant, since it has no offset from UTC")
+    if not 1990 <= time.year <= 9000:
+        raise wrong("is no instant of a membership")
     return time.astimezone(UTC), as_sent
 
 
@@ -375,5 +442,13 @@ def _data_of(machine: Machine, name: str, raw: Any, what: str) -> Any:
     try:
         return decode_data(machine, name, raw)
     except (msgspec.ValidationError, ValueError) as wrong:
-        fields = ", ".join(getattr(machine.data_of(name), "__struct_fields__", ())) or "none"
-        raise BadInput(what, f"its data: {wrong}", f"{machine.name}.{name} takes: {fields}") from wrong
+        raise bad_data(what, f"{machine.name}.{name}", machine.data_of(name), raw, wrong) from wrong
+
+
+def bad_data(what: str, event_type: str, kind: Any, raw: Any, wrong: Exception) -> BadInput:
+    """What to raise for data that do not fit their class."""
+    problem = misfit(wrong, kind, raw)
+    if str(wrong).startswith("Object "):  # a field is missing, or one too many
+        takes = ", ".join(fields_of(kind)) or "no data"
+        return BadInput(what, f"in its data, {problem}", f"{event_type} takes {takes}")
+    return BadInput(what, f"in its data, {problem}", "put it right and send it again: its id is still free")

@@ -15,7 +15,7 @@ from vipflow.operations.customers import facts_of_customer
 from vipflow.operations.done import Done, perform
 from vipflow.operations.installation import Installation
 from vipflow.operations.products import Buyer, asked_lines
-from vipflow.operations.references import find, find_customer
+from vipflow.operations.references import find, find_customer, own_reference
 from vipflow.operations.rows import AuthorizationRow, Page, authorization_row
 from vipflow.operations.who import Who
 from vipflow.workflow import Text
@@ -49,7 +49,7 @@ def create(
     ref = find_customer(installation, who, customer)
     facts = facts_of_customer(installation, who, ref)
     lines = asked_lines(installation.catalogue, products, Buyer(facts.segment, facts.offer_types))
-    path = f"customers/{ref}" + (f"/authorizations/{reference}" if reference else "")
+    path = f"customers/{ref}" + (f"/authorizations/{own_reference(reference)}" if reference else "")
     made = perform(
         installation,
         who,

@@ -21,7 +21,16 @@ from vipflow.delivery.bounces import (
 )
 from vipflow.delivery.eml import plain_address
 from vipflow.delivery.settling import incident_row
-from vipflow.engine.envelope import Envelope, Verdict, check_text, envelope_of, strict_json
+from vipflow.engine.envelope import (
+    Envelope,
+    Verdict,
+    bad_data,
+    check_not_ahead,
+    check_text,
+    envelope_of,
+    strict_json,
+    word,
+)
 from vipflow.errors import BadInput
 from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
@@ -57,14 +66,13 @@ def read_bounce(
     if not isinstance(given, dict) or given.get("type") != TYPE:
         return None
     # Checked like any other event, as one that every installation has.
-    asked = Asked(_word(given, "source", default_source), _word(given, "id", None))
+    asked = Asked(word(given, "source", default_source), word(given, "id", None))
     what = f"event {asked.source}/{asked.id}"
     check_text(given, what)
     try:
         bounce = msgspec.convert(given.get("data") or {}, MessageBounce, strict=True)
     except msgspec.ValidationError as wrong:
-        fields = ", ".join(MessageBounce.__struct_fields__)
-        raise BadInput(what, f"its data: {wrong}", f"{TYPE} takes: {fields}") from wrong
+        raise bad_data(what, TYPE, MessageBounce, given.get("data"), wrong) from wrong
     if "@" not in bounce.address or len(bounce.address) > 254:
         raise BadInput(what, f"{bounce.address!r} is no e-mail address", "say from which address the mail came back")
     with installation.database.read() as connection:
@@ -101,7 +109,7 @@ def _told(
                 installation.workflows, row.key, row.template, event.subject, bounce.address, diagnosis, line,
                 event.actor, event.occurred_at,
             )  # fmt: skip
-    fresh = _keep(installation, who, bounce, row, diagnosis, shown=event is None)
+    fresh = _keep(installation, who, bounce, row, diagnosis, event)
     if event is not None:
         return event
     if row is None:
@@ -110,14 +118,22 @@ def _told(
 
 
 def _keep(
-    installation: Installation, who: Who, bounce: MessageBounce, row: Any, diagnosis: str, *, shown: bool
+    installation: Installation, who: Who, bounce: MessageBounce, row: Any, diagnosis: str, event: Envelope | None
 ) -> bool:
-    """Notes, once, what came back: on the mail, and of the address. `shown`: an incident tells of it. Whether it is
-    new.
+    """Notes, once, what came back: on the mail, and of the address. Without an `event` of its customer an incident
+    tells of it. Whether it is new. Nothing is noted of an event that cannot count: raises BadInput for one that has
+    not happened yet, and leaves one whose id had another body to the engine.
     """
     key = row.key if row is not None else None
     with installation.database.write() as connection:
         now = installation.engine.now(connection)
+        if event is not None:
+            check_not_ahead(event, now)
+            if any(
+                (known.source, known.event_id) == (event.source, event.id) and known.body_hash != event.body_hash
+                for known in work.received(connection, who.tenant, [event.source], [event.id])
+            ):
+                return False
         tenant = installation.engine.batch(connection, who.tenant, now).tenant
         if key is not None and work.received(connection, who.tenant, [SOURCE], [bounce_id(key, bounce.address)]):
             return False
@@ -128,15 +144,7 @@ def _keep(
             return True
         note = f"it came back from {bounce.address}: {diagnosis}"[:500]
         store.NOTE.run(connection, [(who.tenant, row.key, note)])
-        if not shown:
+        if event is not None:
             return True
         incident = incident_row(tenant, row, "mail_bounced", note, now, of=plain_address(bounce.address))
         return REPORT.run(connection, [incident]) > 0
-
-
-def _word(given: dict[str, Any], name: str, default: str | None) -> str:
-    value = given.get(name, default)
-    if not isinstance(value, str) or not value.strip() or len(value) > 240:
-        problem = f"its {name} is {'missing' if value is None else 'not a text'}"
-        raise BadInput("the event", problem, f"give {name} as 1 to 240 characters")
-    return value

@@ -10,10 +10,11 @@ import msgspec
 from vipflow.errors import BadInput
 from vipflow.operations.allowed import not_allowed, refused
 from vipflow.operations.customer_lists import CustomerRow, customer_row
-from vipflow.operations.done import Done, perform
+from vipflow.operations.done import Done, check_words, perform
+from vipflow.operations.forms import checked
 from vipflow.operations.installation import Installation
 from vipflow.operations.products import Buyer
-from vipflow.operations.references import find_customer
+from vipflow.operations.references import find_customer, own_reference
 from vipflow.operations.rows import facts_of
 from vipflow.operations.who import Who
 from vipflow.store import reading
@@ -40,6 +41,15 @@ def before_inviting(installation: Installation, who: Who, *, company: str, count
     return BeforeInviting(
         warnings_before_inviting(company, len(rows)), tuple(customer_row(installation, row, names) for row in rows)
     )
+
+
+def check_form(
+    installation: Installation, event_type: str, form: Mapping[str, Any], reference: str | None, id: str | None
+) -> None:
+    """Raises BadInput where `invite` or `adopt` would, for what is wrong with what was typed alone."""
+    checked(installation, event_type, form, FORM)
+    check_words(None, id)
+    _path(reference)
 
 
 def invite(
@@ -224,7 +234,7 @@ def _never_invited(ref: str) -> Reason:
 
 
 def _path(reference: str | None) -> str:
-    return f"customers/{reference}" if reference else "customers"
+    return f"customers/{own_reference(reference)}" if reference else "customers"
 
 
 def _with_owner(installation: Installation, who: Who, form: Mapping[str, Any]) -> dict[str, Any]:

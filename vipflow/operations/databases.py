@@ -89,8 +89,15 @@ def status(settings: Settings) -> Status:
 def open_existing(settings: Settings, *, role: str = "writer") -> Database:
     """Opens the database; one of SQLite must be there already (a mistyped path must not make an empty one)."""
     file = sqlite_file(settings)
-    if file is not None and not file.exists():
-        raise DatabaseUnusable(f"the database {file}", "there is none yet", "make it with `vipflow db migrate`")
+    if file is not None:
+        what = f"the database {file}"
+        try:
+            there = file.exists()
+        except OSError as wrong:
+            problem = f"it cannot be reached ({wrong.strerror})"
+            raise DatabaseUnusable(what, problem, "check its path and permissions") from wrong
+        if not there:
+            raise DatabaseUnusable(what, "there is none yet", "make it with `vipflow db migrate`")
     return open_database(settings.database.url, role="reader" if role == "reader" else "writer")
 
 

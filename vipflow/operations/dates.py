@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from vipflow.days import midnight
+from vipflow.days import EARLIEST, LATEST, midnight
 from vipflow.errors import BadInput, NotFound, did_you_mean
 from vipflow.policy import Policy, PolicyBook
 from vipflow.vip import calendar
@@ -83,10 +83,6 @@ def in_force(book: PolicyBook, name: str, on: date) -> Policy:
     if name not in book.names:
         raise NotFound("policy", name, f"there are {', '.join(book.names)}{did_you_mean(name, book.names)}")
     return book.in_force(name, on)
-
-
-EARLIEST, LATEST = date(1990, 1, 1), date(2999, 12, 31)
-"""Ours: far beyond any membership, and every rule can still count from there."""
 
 
 def day(option: str, given: str) -> date:

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from vipflow.days import local_day
-from vipflow.engine.envelope import Verdict, event_cause
+from vipflow.engine.envelope import LONGEST_REASON, LONGEST_WORD, Verdict, check_text, event_cause, not_a_word
 from vipflow.errors import BadInput
 from vipflow.operations.acts import act
 from vipflow.operations.allowed import not_allowed, refused
@@ -130,6 +130,7 @@ def perform(
     fields that cannot be, NotFound, Conflict; a refusal is an answer.
     """
     given = checked(installation, type, data, what)
+    check_words(reason, id)
     against = not_allowed(installation, who, type, customer)
     if against is not None:
         return Done(refused(who, type, against), tuple(remarks))
@@ -137,6 +138,14 @@ def perform(
         who = replace(who, on=_once_there(installation, who, who.on, type, subject, given, customer))
     verdict = act(installation, who, type, subject, given, reason=reason, id=id)
     return done(installation, who, verdict, remarks)
+
+
+def check_words(reason: str | None, id: str | None) -> None:
+    """What comes with every act. As part of an event they would be told as that of one."""
+    for what, given, longest in (("the reason", reason, LONGEST_REASON), ("the id", id, LONGEST_WORD)):
+        if given is not None and (not given.strip() or len(given) > longest):
+            raise BadInput(what, f"it {not_a_word(given)}", f"write 1 to {longest} characters")
+        check_text(given, what)
 
 
 def _once_there(

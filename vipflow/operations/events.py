@@ -28,6 +28,7 @@ and a refusal last, which is an answer. Parked and stale lines are no mistakes.
 EXIT_CODES = {"quarantined": 1, "conflict": 5, "bad_input": 2, "not_found": 4, "refused": 3}
 
 MOST_LISTED = 1000
+TOO_LONG = f"the event: it is longer than {LONGEST_LINE:,} bytes; say less in it, or in several"
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -121,8 +122,7 @@ def _read(
 ) -> tuple[Envelope | Line, Asked | None]:
     """The event that a line holds; and, where that is another than the sender's own, how he calls his."""
     if line is None:
-        problem = f"the event: it is longer than {LONGEST_LINE:,} bytes; send fewer lines in it"
-        return Line(number, "bad_input", problem=problem), None
+        return Line(number, "bad_input", problem=TOO_LONG), None
     try:
         if is_bounce(line):
             found = read_bounce(installation, who, line.strip(), default_source)

@@ -12,7 +12,7 @@ from vipflow.operations.customers import buyer_of
 from vipflow.operations.done import Done, perform
 from vipflow.operations.installation import Installation
 from vipflow.operations.products import asked_lines
-from vipflow.operations.references import find, find_customer
+from vipflow.operations.references import find, find_customer, own_reference
 from vipflow.operations.rows import OrderRow, Page, order_row
 from vipflow.operations.who import Who
 
@@ -118,7 +118,7 @@ def _lines(installation: Installation, who: Who, customer: str, products: Sequen
 def _place(
     installation: Installation, who: Who, customer: str, data: Mapping[str, Any], reference: str | None, id: str | None
 ) -> Done:
-    path = f"customers/{customer}" + (f"/orders/{reference}" if reference else "")
+    path = f"customers/{customer}" + (f"/orders/{own_reference(reference)}" if reference else "")
     return perform(installation, who, "order.place", path, data, customer=customer, what="the order", id=id)
 
 

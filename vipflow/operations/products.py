@@ -8,12 +8,15 @@ from typing import NamedTuple
 import msgspec
 
 from vipflow.errors import BadInput, NotFound
+from vipflow.misfits import short
 from vipflow.vip.catalogue import Catalogue, Product
 from vipflow.vip.customers import folded
 from vipflow.vip.numbers import Segment
 from vipflow.vip.records import Line
 
 SKU_LENGTH = 15
+MOST = 1_000_000_000
+"""Of one product at once: what a line of an event may hold."""
 
 
 class ProductLine(msgspec.Struct, frozen=True):
@@ -52,12 +55,17 @@ def asked_lines(catalogue: Catalogue, texts: Sequence[str], buyer: Buyer) -> lis
 
 def _asked(catalogue: Catalogue, text: str, buyer: Buyer) -> dict[str, object]:
     name, equals, quantity = text.rpartition("=")
-    if not equals or not name.strip() or not quantity.strip().isascii() or not quantity.strip().isdigit():
-        problem = "it does not say how many"
-        raise BadInput(f"the product {text!r}", problem, "write PRODUCT=QUANTITY, for example Photoshop=5")
-    if int(quantity) < 1:
-        raise BadInput(f"the product {text!r}", "none is not a quantity", "write 1 or more")
-    return {"sku": find_product(catalogue, name, buyer).sku, "quantity": int(quantity)}
+    what, remedy = f"the product {short(text)}", "write PRODUCT=QUANTITY, for example Photoshop=5"
+    if not equals or not name.strip() or not quantity.strip():
+        raise BadInput(what, "it does not say how many" if name.strip() or not equals else "it names none", remedy)
+    many = quantity.strip()
+    if not many.isascii() or not many.isdigit():
+        raise BadInput(what, f"{short(many)} is no quantity", "write a whole number in digits, for example Photoshop=5")
+    if int(many[:20]) == 0:
+        raise BadInput(what, "none is not a quantity", "write 1 or more")
+    if int(many[:20]) > MOST:
+        raise BadInput(what, "nobody has so many", f"write at most {MOST:,}")
+    return {"sku": find_product(catalogue, name, buyer).sku, "quantity": int(many)}
 
 
 def find_product(catalogue: Catalogue, name: str, buyer: Buyer = ANYBODY) -> Product:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from vipflow.engine.addresses import Found
+from vipflow.engine.envelope import check_text
 from vipflow.errors import BadInput, NotFound
+from vipflow.misfits import short
 from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
 from vipflow.references import as_typed
 from vipflow.store import work
 from vipflow.store.reading import customers_with_email
+
+_LOOK = "`vipflow customer list --search TEXT` looks for customers"
+_WHERE_TO_LOOK = {
+    ("authorizations",): "`vipflow authorization list --all` shows those there are",
+    ("orders",): "`vipflow order list --all` shows those there are",
+    ("returns",): "`vipflow return list --all` shows those there are",
+}
+LONGEST_REFERENCE = 64
+"""Ours: a reference stands in lists and mails."""
 
 
 def find(installation: Installation, who: Who, typed: str, *collections: str) -> Found:
@@ -34,8 +45,19 @@ def find(installation: Installation, who: Who, typed: str, *collections: str) ->
         )
         raise BadInput(typed, f"it names several: {several}", "use one of these references")
     if not found:
-        raise NotFound(_what(installation, collections), typed)
+        raise NotFound(_what(installation, collections), typed, _WHERE_TO_LOOK.get(collections[:1], _LOOK))
     return found[0]
+
+
+def own_reference(reference: str) -> str:
+    """A reference of the reseller's own, as it can stand in the path of an event. Raises BadInput."""
+    if "/" in reference:
+        raise BadInput(f"the reference {short(reference)}", "it holds a slash", "write it without")
+    if len(reference) > LONGEST_REFERENCE:
+        problem = f"it has {len(reference):,} characters"
+        raise BadInput(f"the reference {short(reference)}", problem, f"write at most {LONGEST_REFERENCE}")
+    check_text(reference, f"the reference {short(reference)}")
+    return reference
 
 
 def find_customer(installation: Installation, who: Who, typed: str) -> str:

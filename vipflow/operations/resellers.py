@@ -87,7 +87,7 @@ def add_reseller(
     _check(installation, name, policy, language, zone, kept, now)
     with installation.database.write() as connection:
         if tenant_by_key(connection, key) is not None:
-            raise Conflict("the reseller", key, "is there already", "change it with `vipflow reseller set`")
+            raise Conflict("the reseller", key, "it is there already", "change it with `vipflow reseller set`")
         now = installation.engine.now(connection)
         text = msgspec.json.encode(kept, order="sorted").decode()
         row = add_tenant(

@@ -11,7 +11,7 @@ from vipflow.operations.customers import facts_of_customer
 from vipflow.operations.done import Done, perform
 from vipflow.operations.installation import Installation
 from vipflow.operations.products import Buyer, asked_lines
-from vipflow.operations.references import find
+from vipflow.operations.references import find, own_reference
 from vipflow.operations.rows import Page, ReturnRow, facts_of, return_row
 from vipflow.operations.who import Who
 from vipflow.store import reading
@@ -41,7 +41,7 @@ def open_return(
     held = [line.sku for line in facts_of(installation, case).lines]
     lines = asked_lines(installation.catalogue, products, Buyer(facts.segment, facts.offer_types, held))
     named = "order" if found.workflow == "order" else "authorization"
-    path = f"customers/{found.subject}" + (f"/returns/{reference}" if reference else "")
+    path = f"customers/{found.subject}" + (f"/returns/{own_reference(reference)}" if reference else "")
     return perform(
         installation,
         who,

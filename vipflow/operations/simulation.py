@@ -16,10 +16,10 @@ from vipflow.clock import StillClock
 from vipflow.days import midnight
 from vipflow.delivery.outbox import Delivery
 from vipflow.delivery.transport import Outcome, Parcel, Paused
-from vipflow.engine.envelope import LONGEST_LINE, Envelope, read_envelope
+from vipflow.engine.envelope import Envelope, read_envelope
 from vipflow.errors import BadInput
 from vipflow.operations.dates import in_force, zone
-from vipflow.operations.events import Line, Posted, answered_line
+from vipflow.operations.events import TOO_LONG, Line, Posted, answered_line
 from vipflow.operations.installation import Files, Installation, with_database
 from vipflow.operations.ticks import tick_delivery, tick_parked, tick_timers
 from vipflow.operations.words import event_label
@@ -149,7 +149,7 @@ class _Player:
 
     def _read(self, number: int, line: bytes | None) -> Envelope | Line:
         if line is None:
-            return Line(number, "bad_input", problem=f"it is longer than {LONGEST_LINE:,} bytes")
+            return Line(number, "bad_input", problem=TOO_LONG)
         try:
             return read_envelope(line.strip(), self.workflows, default_source="simulation")
         except BadInput as wrong:

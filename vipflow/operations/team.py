@@ -81,7 +81,7 @@ def add_member(
         row = MemberRow(who.tenant, email, name.strip(), role, language, phone, True, now, mails)
         known = team_member(connection, who.tenant, email)
         if known is not None and known.active:
-            raise Conflict("the member", email, "is there already", "change the role with `vipflow team role`")
+            raise Conflict("the member", email, "it is there already", "change the role with `vipflow team role`")
         if known is None:
             add_team_member(connection, row)
         else:

@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 from vipflow.case import Actor
+from vipflow.days import EARLIEST
 from vipflow.engine.envelope import AHEAD
 from vipflow.errors import BadInput, NotFound, did_you_mean
-from vipflow.operations.dates import EARLIEST
 from vipflow.operations.installation import Installation
 from vipflow.store.tenants import TenantRow, all_tenants, team_member, team_members
 
@@ -61,6 +61,9 @@ def who_asks(
         member = team_member(connection, tenant.id, email) or team_member(connection, tenant.id, email.lower())
         if member is None or not member.active:
             known = [each.email for each in team_members(connection, tenant.id) if each.active]
+            if member is not None:
+                left = f"active member of the team of {tenant.key} with the address"
+                raise NotFound(left, email, "who left is taken back with `vipflow team add`")
             remedy = f"`vipflow team list` shows who is there{did_you_mean(email, known)}"
             raise NotFound(f"member of the team of {tenant.key} with the address", email, remedy)
     return Who(tenant.id, member.email, member.role, on, tenant.key, zone, member.language or tenant.language, source)

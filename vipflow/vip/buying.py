@@ -70,7 +70,12 @@ def unknown_product(_facts: Any, data: Any, view: View) -> Reason | None:
             f"Not in the catalogue: {listed(unknown)}.",
         ),
         {"unknown": unknown},
-        says(f"Produits proches : {listed(near)}.", f"Products close to it: {listed(near)}.") if near else None,
+        says(f"Produits proches : {listed(near)}.", f"Products close to it: {listed(near)}.")
+        if near
+        else says(
+            "Donnez la référence comme Adobe l'écrit, par exemple 65304579CA01A12.",
+            "Give the SKU as Adobe writes it, such as 65304579CA01A12.",
+        ),
     )
 
 

@@ -18,7 +18,9 @@ AddressLine: TypeAlias = Annotated[str, Meta(min_length=1, max_length=60)]
 City: TypeAlias = Annotated[str, Meta(min_length=1, max_length=40)]
 Region: TypeAlias = Annotated[str, Meta(min_length=1, max_length=40)]
 PostalCode: TypeAlias = Annotated[str, Meta(min_length=1, max_length=12)]
-Country: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)")]
+Country: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[A-Z]{2}$(?!\n)", description="two capital letters", examples=["FR"])
+]
 PoNumber: TypeAlias = Annotated[str, Meta(min_length=1, max_length=35)]
 ExternalNumber: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 """A number of Adobe's, opaque to us. The length is ours."""
@@ -26,6 +28,8 @@ Remark: TypeAlias = Annotated[str, Meta(min_length=1, max_length=2000)]
 """Free text of several lines. The length is ours."""
 
 FORBIDDEN: Final = '<>["'
+TURNING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Invisible, and what follows reads backwards: `exe.fdp` for `pdf.exe`. Marks that only join letters are none."""
 
 # Where the form is published; elsewhere any code of letters, digits, spaces and hyphens passes, or none.
 _POSTAL_CODES: Final[dict[str, str]] = {
@@ -50,6 +54,24 @@ _POSTAL_CODES: Final[dict[str, str]] = {
     "JP": r"\d{3}-?\d{4}",
     "BR": r"\d{5}-?\d{3}",
 }
+_SUCH: Final = {
+    r"\d{5}": "75011",
+    r"\d{4}": "1000",
+    r"\d{3} ?\d{2}": "111 29",
+    r"\d{6}": "010011",
+    r"\d{4} ?[A-Z]{2}": "1012 AB",
+    r"\d{2}-\d{3}": "00-950",
+    r"\d{4}-\d{3}": "1000-205",
+    r"(LV-)?\d{4}": "LV-1010",
+    r"[A-Z]{3} ?\d{2,4}": "VLT 1117",
+    r"[A-Z]\d[\dW] ?[A-Z\d]{4}": "D02 AF30",
+    r"[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}": "SW1A 1AA",
+    r"\d{5}(-\d{4})?": "10001",
+    r"[A-Z]\d[A-Z] ?\d[A-Z]\d": "K1A 0B1",
+    r"\d{3}-?\d{4}": "100-0001",
+    r"\d{5}-?\d{3}": "01001-000",
+}
+"""A code of each form, for who typed another."""
 _SOME_CODE: Final = r"[A-Za-z0-9][A-Za-z0-9 \-]*"
 
 _CODES = """
@@ -74,6 +96,8 @@ def problems_of_text(field: str, text: str | None) -> Iterator[str]:
         yield f"{field}: {' '.join(found)} cannot be used here"
     if not text.isprintable() and any(unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") for each in text):
         yield f"{field}: control characters and line breaks cannot be used here"
+    elif any(character in TURNING for character in text):
+        yield f"{field}: characters that turn the direction of writing cannot be used here"
     elif not text.strip():
         yield f"{field}: is empty"
 
@@ -87,34 +111,44 @@ def problems_of_remark(field: str, text: str | None) -> Iterator[str]:
 
 
 def problems_of_email(field: str, address: str) -> Iterator[str]:
-    """What is wrong with an e-mail address: it must be exactly one.
+    """What is wrong with an e-mail address: it must be exactly one, to which every mail server delivers.
 
     >>> list(problems_of_email("email", "anna@north.example"))
     []
     >>> list(problems_of_email("email", "anna@north.example, bob@north.example"))
-    ['email: one address per field, such as anna@example.com']
+    ["email: 'anna@north.example, bob@north.example' is not exactly one address, such as anna@example.com"]
     """
     yield from problems_of_text(field, address)
-    local, at, domain = address.rpartition("@")
-    sound = (
-        at
-        and local
-        and "@" not in local
-        and not re.search(r"[\s,;:<>()\[\]\\\"]", address)
-        and not local.startswith(".")
-        and not local.endswith(".")
-        and ".." not in address
-        and re.fullmatch(r"[^\W_](?:[\w\-]*[^\W_])?(?:\.[^\W_](?:[\w\-]*[^\W_])?)+", domain)
-    )
-    if not sound:
-        yield f"{field}: one address per field, such as anna@example.com"
+    local, _, domain = address.rpartition("@")
+    given = repr(address if len(address) <= 80 else address[:80] + "…")
+    if not local or "@" in local or re.search(r"[\s,;:<>()\[\]\\\"]", address):
+        yield f"{field}: {given} is not exactly one address, such as anna@example.com"
+    elif not _LOCAL.fullmatch(local) or len(local) > 64:
+        yield (
+            f"{field}: {given} cannot be delivered everywhere: before the @ write at most 64 letters without accents, "
+            "digits and . _ - +"
+        )
+    elif not _is_domain(domain):
+        yield f"{field}: {given} has no domain name after the @, such as example.com"
+
+
+def _is_domain(domain: str) -> bool:
+    try:
+        plain = domain if domain.isascii() else domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return False
+    return len(plain) <= 253 and "." in plain and all(map(_LABEL.fullmatch, plain.split(".")))
+
+
+_LOCAL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
 def problems_of_place(country: str, postal_code: str | None) -> Iterator[str]:
     """What is wrong with a country and its postal code.
 
     >>> list(problems_of_place("FR", "75011")), list(problems_of_place("FR", "7501"))
-    ([], ["postal_code: '7501' is none of FR"])
+    ([], ["postal_code: '7501' is none of FR, such as 75011"])
     """
     if country not in COUNTRIES:
         yield f"country: {country!r} is no country of ISO 3166 (two capital letters)"
@@ -122,9 +156,9 @@ def problems_of_place(country: str, postal_code: str | None) -> Iterator[str]:
     form = _POSTAL_CODES.get(country)
     if postal_code is None:
         if form is not None:
-            yield f"postal_code: is missing for {country}"
+            yield f"postal_code: is missing; {country} has them, such as {_SUCH[form]}"
     elif not re.fullmatch(form or _SOME_CODE, postal_code):
-        yield f"postal_code: {postal_code!r} is none of {country}"
+        yield f"postal_code: {postal_code!r} is none of {country}, such as {_SUCH.get(form or '', 'AB-1234')}"
 
 
 def refuse(problems: Iterable[str]) -> None:
