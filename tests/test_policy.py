@@ -252,9 +252,9 @@ def test_an_override_hears_of_all_its_problems_at_once(book: PolicyBook) -> None
     assert refused.value.name == "town"
     assert refused.value.problems == (
         "lone_days is not a number of this policy (did you mean loan_days?)",
-        'loan_days = "14": it is a text; write a whole number',
+        'loan_days = "14": write a whole number, not a text',
         "fine_days = 0: write 1 or more",
-        "renewable = 1: it is a whole number; write true or false",
+        "renewable = 1: write true or false, not a whole number",
     )
     assert refused.value.exit_code == 2
 
@@ -265,7 +265,7 @@ def test_numbers_that_are_right_alone_and_wrong_together_are_refused(book: Polic
 
 
 def test_a_true_is_not_taken_for_a_one(book: PolicyBook) -> None:
-    with pytest.raises(PolicyError, match="loan_days = true: it is true or false; write a whole number"):
+    with pytest.raises(PolicyError, match="loan_days = true: write a whole number, not true or false"):
         book.in_force("town", SPRING, {"loan_days": True})
 
 
@@ -293,7 +293,7 @@ def test_two_faulty_files_are_named_together(shelf: Path) -> None:
     (shelf / "village.toml").write_text(village, encoding="utf-8")
     found = problems_of(shelf, TOWN.replace("loan_days = 28", 'loan_days = "28"'))
 
-    says = 'version 2024-01-01: loan_days = "28": it is a text; write a whole number'
+    says = 'version 2024-01-01: loan_days = "28": write a whole number, not a text'
     assert f"{shelf / 'town.toml'} line 8: {says}" in found
     assert f"{shelf / 'village.toml'} line 8: version 2024-01-01: loan_days = 0: write 1 or more" in found
 

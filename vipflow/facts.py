@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from vipflow.errors import VipflowError
-from vipflow.plainly import plainly
+from vipflow.misfits import misfit
 from vipflow.workflow import Facts
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -62,7 +62,7 @@ def _upgraded(kind: type[Facts], text: str, version: int) -> Any:
 
 def _told(wrong: str) -> str:
     missing = re.match(r"Object missing required field `(\w+)`", wrong)
-    return f"they lack {missing[1]!r}, which is required now" if missing else plainly(wrong)
+    return f"they lack {missing[1]!r}, which is required now" if missing else misfit(ValueError(wrong))
 
 
 def changed_facts(before: Facts | None, after: Facts) -> tuple[str, str]:

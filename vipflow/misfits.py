@@ -120,7 +120,7 @@ def _of_its_own(problem: str, at: Any, value: Any, instead: str) -> str:
         form = f"not {schema['description']}" if "description" in schema else "not written as it should be"
         said = f"{short(value) if instead else 'it'} is {form}"
         return f"{said}, such as {such}" if such else said
-    return problem
+    return "it is not written in UTF-8; save it as UTF-8" if "codec can't decode byte" in problem else problem
 
 
 def _length(which: str, bound: int, value: Any) -> str:

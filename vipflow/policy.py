@@ -38,7 +38,6 @@ import msgspec
 
 from vipflow.errors import PolicyError, Problem, did_you_mean
 from vipflow.misfits import misfit
-from vipflow.plainly import plainly
 from vipflow.sources import toml_line
 
 Value: TypeAlias = "int | str | bool | tuple[Value, ...] | Mapping[str, Value] | None"
@@ -349,7 +348,7 @@ class PolicyBook:
             try:
                 values[name] = msgspec.convert(stated[name], field.type)
             except msgspec.ValidationError as wrong:
-                problems.append(f"{name} = {json.dumps(stated[name], default=str)}: {misfit(wrong, field.type)}")
+                problems.append(f"{name} = {json.dumps(stated[name], default=str)}: {_plain(wrong, field.type)}")
         if any(not did_you_mean(name, self._fields) for name in unknown):
             problems.append(f"valid numbers: {', '.join(sorted(self._fields))}")
         if problems:
@@ -407,11 +406,16 @@ def read_policy_file(path: Path) -> PolicyFile:
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), PolicyFile)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError, OSError, RecursionError) as wrong:
         at = re.search(r" \(at line (\d+), column \d+\)", str(wrong))
-        says = str(wrong).replace(at[0], "") if at else plainly(str(wrong))
+        says = str(wrong).replace(at[0], "") if at else misfit(wrong)
         problem = Problem(
             f"{says}; a policy file has name, description and [[versions]]", str(path), int(at[1]) if at else None
         )
         raise PolicyError(path.name, problem) from wrong
+
+
+def _plain(wrong: msgspec.ValidationError, kind: Any) -> str:
+    """What does not fit, with TOML's word for null."""
+    return misfit(wrong, kind).replace("or null", f'or "{NULL}"')
 
 
 def canonical_json(value: object) -> str:

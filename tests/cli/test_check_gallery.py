@@ -318,7 +318,7 @@ GALLERY: dict[str, tuple[Edit | Sequence[Edit], str | Sequence[str]]] = {
     ),
     "a mail too long": (mail("x" * 100_001), "body.txt line 1: has over 100,000 characters; a mail is shorter"),
     "a mail too deep": (mail("{{ " + "(" * 3000 + "title" + ")" * 3000 + " }}"), "body.txt: it nests too deeply"),
-    "a mail that is no UTF-8": (mail(b"\xe9"), "body.txt: it is not written in UTF-8; save it as UTF-8"),
+    "a mail that is no UTF-8": (mail(b"\xe9"), "body.txt: it is not UTF-8 (byte 0); save it in UTF-8"),
     "a part misspelt": (
         put(f"{REMINDER}/en/bdoy.txt", ""),
         "en/bdoy.txt: is not read (did you mean body.txt?); a template is subject.txt, body.txt, body.html",
@@ -337,11 +337,11 @@ GALLERY: dict[str, tuple[Edit | Sequence[Edit], str | Sequence[str]]] = {
     ),
     "a number in quotes": (
         policy("order_due_days = 14", 'order_due_days = "14"'),
-        'numbers/mine.toml line 12: version 2024-01-01: order_due_days = "14": it is a text; write a whole number',
+        'numbers/mine.toml line 12: version 2024-01-01: order_due_days = "14": write a whole number or "none", not a text',
     ),
     "a day in words": (
         policy("from = 2024-01-01", 'from = "spring"'),
-        "numbers/mine.toml: versions[0].from: write a day, such as 2025-07-01",
+        "numbers/mine.toml: versions[0].from: write a day as 2024-03-01",
     ),
     "versions out of order": (
         policy("[[versions]]", "[[versions]]\nfrom = 2025-01-01\n\n[[versions]]"),
@@ -350,7 +350,7 @@ GALLERY: dict[str, tuple[Edit | Sequence[Edit], str | Sequence[str]]] = {
     "no TOML": (policy("name = ", "name == "), "numbers/mine.toml line 1: Invalid value"),
     "two policies that cannot be read": (
         [folders('policies = "n"'), put("n/a.toml", 'nmae = "a"\n'), put("n/b.toml", "name = b\n")],
-        ["n/a.toml: nmae is not known here", "n/b.toml line 1: Invalid value", "2 problems."],
+        ["n/a.toml: there is no field nmae", "n/b.toml line 1: Invalid value", "2 problems."],
     ),
     "a product twice": (
         products(ROW * 2),

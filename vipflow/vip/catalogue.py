@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from vipflow.errors import BadInput, NotFound, Problem, did_you_mean, listed
-from vipflow.plainly import plainly
+from vipflow.misfits import misfit
 from vipflow.policy import Policy, canonical_json, content_hash
 from vipflow.vip.numbers import Category, Segment
 
@@ -152,7 +152,7 @@ def _read(path: Path) -> tuple[list[Product], list[Problem]]:
     except OSError as wrong:
         return [], [Problem(f"cannot be read: {wrong.strerror}; set folders.catalogues in config.toml", file)]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as wrong:
-        return [], [Problem(f"cannot be read: {plainly(str(wrong))}", file)]
+        return [], [Problem(f"cannot be read: {misfit(wrong)}", file)]
     problems = []
     for key in content:
         if key != "products":
