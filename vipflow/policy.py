@@ -348,7 +348,7 @@ class PolicyBook:
             try:
                 values[name] = msgspec.convert(stated[name], field.type)
             except msgspec.ValidationError as wrong:
-                problems.append(f"{name} = {json.dumps(stated[name], default=str)}: {_plain(wrong, field.type)}")
+                problems.append(f"{name} = {json.dumps(stated[name], default=str)}: {_unfitting(wrong, field.type)}")
         if any(not did_you_mean(name, self._fields) for name in unknown):
             problems.append(f"valid numbers: {', '.join(sorted(self._fields))}")
         if problems:
@@ -413,7 +413,7 @@ def read_policy_file(path: Path) -> PolicyFile:
         raise PolicyError(path.name, problem) from wrong
 
 
-def _plain(wrong: msgspec.ValidationError, kind: Any) -> str:
+def _unfitting(wrong: msgspec.ValidationError, kind: Any) -> str:
     """What does not fit, with TOML's word for null."""
     return misfit(wrong, kind).replace("or null", f'or "{NULL}"')
 
