@@ -66,12 +66,12 @@ def _write(folder: Path, files: Mapping[str, str], entries: Sequence[str], *, pr
     moved: list[Path] = []
     try:
         beside.mkdir(mode=0o750, parents=True)  # customers' data will be in it, as any
+        if private:
+            (beside / FILE).touch(mode=0o600)
         for file, text in files.items():
             path = beside / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        if private:
-            (beside / FILE).chmod(0o600)
         if new:
             beside.rename(folder)
             return
