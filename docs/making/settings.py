@@ -9,13 +9,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from pydantic import BaseModel
+
 from vipflow.config import sections
 from vipflow.profiles import ImportProfile
 
 
 def settings() -> Iterator[str]:
     """A table for each section of config.toml."""
-    for name, section in {**sections(), "imports.NAME": ImportProfile}.items():
+    tables: dict[str, type[BaseModel]] = {**sections(), "imports.NAME": ImportProfile}
+    for name, section in tables.items():
         yield f"## `[{name}]`\n"
         doc = inspect.cleandoc(section.__doc__ or "") if "__doc__" in vars(section) else ""
         if doc and not doc.startswith("A table of the file"):
