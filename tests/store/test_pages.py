@@ -32,8 +32,6 @@ def test_a_copy_is_of_the_moment_at_which_it_began_whatever_is_written_between_i
     assert steps == sorted(steps)
     assert damage_of(copy, "the copy") is None
     as_one_file(copy, "the copy")
-    with closing(sqlite3.connect(copy)) as connection:
-        assert [key for (key,) in connection.execute("SELECT key FROM meta ORDER BY key")] == [
-            f"early {n}" for n in range(8)
-        ]
+    with closing(sqlite3.connect(copy)) as kept:
+        assert [key for (key,) in kept.execute("SELECT key FROM meta ORDER BY key")] == [f"early {n}" for n in range(8)]
     assert sorted(path.name for path in tmp_path.glob("copy.db*")) == ["copy.db"]

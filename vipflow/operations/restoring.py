@@ -260,7 +260,7 @@ def _with_what_comes_next(settings: Settings, made: Restored) -> Restored:
     """
     database = open_database(settings.database.url)
     try:
-        with suppress(OSError):
+        with suppress(OSError, VipflowError):  # it is there and held, whatever this machine may write
             note_progress(settings, database, lambda connection: _now(connection, settings))
         state = seal_state(database, SealPlace(settings.audit.key, settings.audit.seals))
         return msgspec.structs.replace(made, seals=f"{state.problem}; {state.remedy}" if state.problem else None)
