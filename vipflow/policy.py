@@ -142,7 +142,8 @@ class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     since: date = msgspec.field(name="from")
 
 
-def differing(before: Policy, after: Policy) -> dict[str, tuple[Any, Any]]:
+@lru_cache(maxsize=1024)  # thousands of cases have the same few
+def differing(before: Policy, after: Policy) -> Mapping[str, tuple[Any, Any]]:
     """The numbers that two policies do not share, each as plain data in the one and in the other; None where it has
     none. Those that a stored policy is too old for count with the value that answers for them.
 

@@ -217,7 +217,8 @@ class Redating:
 
     `record(facts, was, view)` gives its facts by the numbers of `view.policy`, where `was` are those until now; a date
     that somebody else set stands. `choose(facts, view)` names the state that these lead back to (a deadline that lies
-    ahead again), or None: it stays. Where a deadline is over now, the timer that waited for it moves the case.
+    ahead again), or None: it stays. Both see the subject's running cases only. Where a deadline is over now, the timer
+    that waited for it moves the case.
     """
 
     record: Callable[[Any, Any, Any], Any]

@@ -56,6 +56,12 @@ def test_setting_a_number_says_whom_it_would_concern_and_how_they_may_follow(cli
     assert back.err == "No running case has other numbers pinned.\n"
 
 
+def test_another_policy_for_a_reseller_says_so_too(cli: Cli, elan_in_march: str) -> None:
+    found = cli("reseller", "set", "--policy", "vip-2019", *ME)
+    assert found.code == 0
+    assert "4 running cases have other numbers pinned" in found.err
+
+
 def test_programs_are_told_too_whom_it_concerns(cli: Cli, elan_in_march: str) -> None:
     told = cli("policy", "set", "order_due_days=10", "--customer", "k-1", "--json", *ME).json
     assert sum(each["cases"] for each in told["concerned"]) == 4

@@ -1,7 +1,7 @@
 """What the doctor says of settings, files, mails and permissions."""
 
 import os
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,9 @@ from tests.delivery.smtp_servers import Certificates, RealServer
 from tests.doctor.conftest import Place
 from vipflow.config import shipped
 from vipflow.operations.doctor import Limits
-from vipflow.store.tables import tenants
+from vipflow.policy import Policy
+from vipflow.store.tables import cases, policies, subjects, tenants
+from vipflow.vip.numbers import load_policies
 
 # Of files alone, so one database will do.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -65,6 +67,19 @@ def test_a_workflow_file_that_raises_is_named_with_its_line(place: Place) -> Non
     assert "loan.py line 3: it raises ZeroDivisionError" in finding["says"]
     assert finding["run"] == ["vipflow check"]
     assert seen.one("stored still declared", "not checked")["remedy"] == "Put the workflow files right first."
+
+
+def test_cases_that_keep_numbers_which_were_changed_in_their_place_are_worth_a_note(place: Place) -> None:
+    shipped_version = load_policies().in_force("vip-2024", date(2024, 6, 1))
+    before = Policy("vip-2024", shipped_version.valid_from, {**shipped_version.numbers, "order_due_days": 30})
+    for policy, number in ((before, 1), (before, 2), (shipped_version, 3)):
+        place.write(subjects, ref=f"C-0000-000{number}")
+        place.write(cases, ref=f"PA-0000-000{number}", subject=f"C-0000-000{number}", policy=policy.id)
+    place.write(policies, id=before.id, name=before.name, body=before.to_json())
+    place.write(policies, id=shipped_version.id, name=shipped_version.name, body=shipped_version.to_json())
+    finding = place.doctor("--only", "files").one("pinned", "note")
+    assert finding["says"].startswith("2 running cases keep the numbers that north had before a policy file")
+    assert finding["run"] == ["vipflow policy diff --reseller north"]
 
 
 def test_a_broken_template_is_named_and_many_are_counted(place: Place) -> None:

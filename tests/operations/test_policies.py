@@ -207,6 +207,28 @@ def test_an_invitation_and_a_renewal_follow_too(world: World) -> None:
     assert_sound(world)
 
 
+def test_there_and_back_again_leaves_everything_as_it_was(world: World) -> None:
+    customer = world.invite()
+    world.accept(world.order(world.authorize(customer)))
+    world.authorize(customer)
+    world.pass_days(4)
+    before = [(row.ref, row.state, row.since, row.facts, row.policy) for row in rows(world, "cases")]
+    armed = [(row.case_ref, row.name, row.due_at) for row in rows(world, "timers")]
+    set_numbers(world, order_due_days=20, window_opens_before_days=45, invitation_reminder_days=[9, 30])
+    applied(world)
+    assert [(row.case_ref, row.name, row.due_at) for row in rows(world, "timers")] != armed
+    policies.set_for_reseller(
+        world.installation,
+        world.who("ada"),
+        {},
+        ["order_due_days", "window_opens_before_days", "invitation_reminder_days"],
+    )
+    applied(world)
+    assert [(row.ref, row.state, row.since, row.facts, row.policy) for row in rows(world, "cases")] == before
+    assert [(row.case_ref, row.name, row.due_at) for row in rows(world, "timers")] == armed
+    assert_sound(world)
+
+
 # --- following -----------------------------------------------------------------------------------------------------
 
 

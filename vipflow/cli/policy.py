@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vipflow.operations.policies import PolicyTold
+    from vipflow.operations.policy_changes import Concerned
     from vipflow.operations.repinning import Selection
 
 Customer = Annotated[
@@ -143,7 +144,7 @@ def _change(session: Session, numbers: dict[str, Any], drop: Sequence[str], cust
     concerned = count_concerned(session.installation, session.who, selection)
     session.out.answer({"changed": changed, "concerned": concerned}, say)
     if not session.out.json:
-        _say_whom_it_concerns(session, selection, concerned)
+        say_whom_it_concerns(session, selection, concerned)
 
 
 def _for_reseller(session: Session, numbers: dict[str, Any], drop: Sequence[str]) -> tuple[Any, str, Selection]:
@@ -183,7 +184,8 @@ def _own(numbers: Mapping[str, Any], name: str) -> str:
     return value_text(numbers[name]) if name in numbers else "the policy's"
 
 
-def _say_whom_it_concerns(session: Session, selection: Selection, concerned: Any) -> None:
+def say_whom_it_concerns(session: Session, selection: Selection, concerned: Sequence[Concerned]) -> None:
+    """How many running cases have other numbers pinned, that none is touched, and how they may follow."""
     option = f" --customer {selection.customer}" if selection.customer else ""
     cases = sum(each.cases for each in concerned)
     if not cases:

@@ -143,6 +143,8 @@ def set_(
     colour: Colour = None,
 ) -> None:
     """Changes a reseller (see --reseller). Numbers of its own: vipflow policy set."""
+    from vipflow.cli.policy import say_whom_it_concerns
+    from vipflow.operations.policy_changes import EVERYTHING, count_concerned
     from vipflow.operations.resellers import change_reseller
 
     changed = change_reseller(
@@ -160,6 +162,9 @@ def set_(
         if changed.before.get(each) != after
     ]
     show_changed(session, changed, "\n".join(told) or "Nothing changed.")
+    if changed.before["policy"] != changed.after["policy"] and not session.out.json:
+        concerned = count_concerned(session.installation, session.who)
+        say_whom_it_concerns(session, EVERYTHING, concerned)
 
 
 def _settings(

@@ -126,7 +126,7 @@ class _Amending:
             batch.lock(subjects)
         else:
             batch.look_at(subjects)
-        batch.load_cases(row.ref for row in known)
+        batch.load_cases(row.ref for row in known if row.ref not in batch.works[row.subject].seen)
         self._fire_due()
         return [self._answer(each, of_case.get(each.case)) for each in self.amendments]
 
