@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
+from vipflow.between import DEEPEST_CHAIN
 from vipflow.case import CLOCK, Case, Decision, DueTimer, Event, Incident, Message, Outcome, Refusal, Stale, Step, View
 from vipflow.errors import WorkflowError
-from vipflow.machine import DEEPEST_CHAIN, BoundTimer, Edge, Machine, Workflows
+from vipflow.machine import BoundTimer, Edge, Machine, Workflows
 from vipflow.policy import Policy
 from vipflow.references import reference
 from vipflow.workflow import INTERNAL, REPORT, REQUEST, Email, NoData, Opening, Reason, Send, Text

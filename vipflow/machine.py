@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from statemachine.transition_list import TransitionList
 
+from vipflow.between import Wrong, check_follow_ups, check_references
 from vipflow.case import Case
 from vipflow.days import midnight
 from vipflow.declarations import functions_that_do_not_fit, kinds_that_are_wrong, unknown_labels
@@ -32,7 +33,6 @@ from vipflow.workflow import (
     OnEvent,
     Opening,
     Redating,
-    Send,
     Text,
     When,
     Workflow,
@@ -40,9 +40,6 @@ from vipflow.workflow import (
 from vipflow.workflow import State as WorkflowState
 
 APPLY = "`vipflow workflow apply` shows what its cases would become"
-DEEPEST_CHAIN = 4
-"""Follow-ups of follow-ups: more is a design that nobody can follow."""
-
 # They shadow a machine's own attributes or the words python-statemachine hands to callbacks.
 RESERVED = frozenset(
     [
@@ -287,7 +284,7 @@ def compile_workflows(classes: Iterable[type[Workflow]]) -> Workflows:
     that has any, else all that is wrong between them.
     """
     machines: dict[str, Machine] = {}
-    wrong = _Wrong()
+    wrong = Wrong()
     for cls in classes:
         machine = compile_workflow(cls)
         if machine.name in machines:
@@ -308,30 +305,10 @@ def compile_workflows(classes: Iterable[type[Workflow]]) -> Workflows:
             if value in seen:
                 wrong(machine, f"its {what} {value!r} is that of {seen[value]} too; choose another", what)
             seen[value] = machine.name
-    _check_references(machines, wrong)
-    _check_follow_ups(machines, wrong)
+    check_references(machines, wrong)
+    check_follow_ups(machines, wrong)
     wrong.stop()
     return Workflows(machines, roots[0])
-
-
-class _Wrong:
-    """What is wrong between workflows, each with the class that must say otherwise."""
-
-    def __init__(self) -> None:
-        self.problems: dict[str, list[Problem]] = {}
-
-    def __call__(self, machine: Machine, says: str, attribute: str, at: int | None = None) -> None:
-        self.problems.setdefault(machine.name, []).append(Problem(says, *Places(machine.cls).of(attribute, at)))
-
-    def stop(self) -> None:
-        if len(self.problems) == 1:
-            name, problems = next(iter(self.problems.items()))
-            raise WorkflowError(name, *problems)
-        if self.problems:
-            several = [
-                Problem(f"workflow {n}: {p.says}", p.file, p.line) for n, ps in self.problems.items() for p in ps
-            ]
-            raise WorkflowError(", ".join(self.problems), *several)
 
 
 def compile_workflow(cls: type[Workflow]) -> Machine:
@@ -520,7 +497,7 @@ class _Compiler:
             for at, each in enumerate(cls.changes)
         ]
         for attribute, at, each, event in declared:
-            fields = each.data.__struct_fields__
+            fields = getattr(each.data, "__struct_fields__", ())
             for field_name in each.refers:
                 if field_name not in fields:
                     near = did_you_mean(field_name, fields)
@@ -734,75 +711,3 @@ def _fingerprint(*tables: Any) -> str:
         return value
 
     return hashlib.sha256(repr([plain(t) for t in tables]).encode()).hexdigest()[:16]
-
-
-def _check_references(machines: Mapping[str, Machine], wrong: _Wrong) -> None:
-    collections = sorted(machine.collection for machine in machines.values())
-    for machine in machines.values():
-        for attribute, at, event, declared in _declared(machine):
-            for field_name, collection in declared.refers.items():
-                if collection not in collections:
-                    near = did_you_mean(collection, collections)
-                    wrong(
-                        machine,
-                        f"event {event!r}: {field_name!r} refers to {collection!r}, which no workflow collects{near}; "
-                        f"there are {', '.join(collections)}",
-                        attribute,
-                        at,
-                    )
-
-
-def _declared(machine: Machine) -> Iterator[tuple[str, int, str, Opening | Change]]:
-    """Each opening and change, with the list and the place in it where the class says it."""
-    for attribute, found in (("openings", machine.openings), ("changes", machine.changes)):
-        for at, (event, declared) in enumerate(found.items()):
-            yield attribute, at, event, declared
-
-
-def _check_follow_ups(machines: Mapping[str, Machine], wrong: _Wrong) -> None:
-    sends: dict[str, list[str]] = {}
-    places: dict[str, tuple[Machine, str, int]] = {}
-    for machine in machines.values():
-        for attribute, at, event, declared in _declared(machine):
-            name = f"{machine.name}.{event}"
-            places[name] = (machine, attribute, at)
-            sends[name] = []
-            for send in declared.then:
-                says = _unsendable(machines, send)
-                if says is None:
-                    sends[name].append(send.event)
-                else:
-                    wrong(machine, f"event {event!r} sends {send.event!r}, which {says}", attribute, at)
-    told: set[frozenset[str]] = set()
-    for start in sends:
-        for path, says in _walk(start, sends, (start,)):
-            if frozenset(path) not in told:
-                told.add(frozenset(path))
-                machine, attribute, at = places[start]
-                wrong(machine, f"{says}: {' → '.join(path)}", attribute, at)
-
-
-def _unsendable(machines: Mapping[str, Machine], send: Send) -> str | None:
-    """Why a follow-up cannot be sent; None where it can."""
-    workflow, _, name = send.event.partition(".")
-    target = machines.get(workflow)
-    if target is None or not target.knows(name):
-        known = [f"{m.name}.{event}" for m in machines.values() for event in (*m.openings, *m.targets)]
-        return f"no workflow knows{did_you_mean(send.event, known)}"
-    if (name in target.openings) != (send.to is None):
-        return "opens a case and takes no `to=`" if name in target.openings else "moves a case and needs `to=`"
-    return None
-
-
-def _walk(
-    event: str, sends: Mapping[str, Sequence[str]], path: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The ways from an event that go round or too deep."""
-    for then in sends.get(event, ()):
-        if then in path:
-            if then == path[0]:
-                yield (*path, then), "follow-ups go round"
-        elif len(path) > DEEPEST_CHAIN:
-            yield (*path, then), f"follow-ups deeper than {DEEPEST_CHAIN}"
-        else:
-            yield from _walk(then, sends, (*path, then))

@@ -22,7 +22,8 @@ from vipflow.engine.verify import verify
 from vipflow.errors import BadInput
 from vipflow.operations.daemons import known_daemons
 from vipflow.operations.installation import Installation, open_installation
-from vipflow.operations.mapping import Applied, Plan, apply, plan, wishes_of
+from vipflow.operations.mapping import Applied, Plan, apply, plan
+from vipflow.operations.mapping_wishes import wishes_of
 from vipflow.operations.workflow_files import workflow_problems
 from vipflow.store import tables
 from vipflow.store.database import open_database

@@ -158,7 +158,8 @@ def apply(
     """
     from vipflow.cli.output import BAD_INPUT, FAULT
     from vipflow.operations.mapping import apply as do_it
-    from vipflow.operations.mapping import plan, wishes_of
+    from vipflow.operations.mapping import plan
+    from vipflow.operations.mapping_wishes import wishes_of
 
     out = session.out
     wishes = wishes_of(state or (), timer or (), drop_timer or (), mapping)
