@@ -278,7 +278,7 @@ class _WorkflowMeta(StateMachineMetaclass):
 
 
 class Workflow(StateMachine, metaclass=_WorkflowMeta):
-    """Base of every workflow. The attributes below are its declarations; docs/write-your-own-workflow.md shows one."""
+    """Base of every workflow. The attributes are its declarations: docs/how-to/write-your-own-workflow.md shows one."""
 
     catch_errors_as_events = False
     allow_event_without_transition = False

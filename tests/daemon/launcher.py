@@ -1,5 +1,6 @@
-"""Starts the program with constants of ours, so that a story need not wait for minutes; or with a slow transport, and one
-that sends itself a signal with its fifth mail in hand: from outside nobody can hit that moment.
+"""Starts the program with constants of ours, so that a story need not wait for minutes; or with a slow transport.
+
+With "hit_by" it sends itself that signal while it has its fifth mail in hand: from outside nobody can hit that moment.
 
 python launcher.py '{"lease": 3, "stands_still": 2, "slow": 0.3, "hit_by": 19}' serve --port 0
 """

@@ -12,8 +12,10 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from multiprocessing import Pipe
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from vipflow.case import Addressing, Mailbox
@@ -212,6 +214,24 @@ sys.stdin.read()
     for end in ends:
         assert select.select([end], [], [], 10)[0]
         os.close(end)
+
+
+def test_a_child_whose_parent_closes_the_line_over_its_last_word_ends_quietly():
+    """What was not read resets the line instead of ending it."""
+    line, far = Pipe()
+    with far:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "vipflow.delivery.workshop", str(far.fileno())],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(each).resolve()) for each in sys.path)},
+            pass_fds=[far.fileno()],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    line.send_bytes(msgspec.msgpack.encode({"folders": [], "resellers": None, "limits": Limits()}))
+    assert line.poll(30), "it says that it is ready"
+    line.close()
+    said = child.communicate(timeout=30)[1]
+    assert (child.returncode, said) == (0, "")
 
 
 def test_a_child_has_neither_our_sockets_nor_our_secrets(open_workshop, monkeypatch: pytest.MonkeyPatch):

@@ -19,6 +19,7 @@ PAGES = sorted(
     [
         README,
         ROOT / "CHANGELOG.md",
+        ROOT / "CONTRIBUTING.md",
         *DOCS.rglob("*.md"),
         *(ROOT / "examples").rglob("*.md"),
         *(ROOT / "benchmarks").glob("*.md"),
@@ -26,15 +27,20 @@ PAGES = sorted(
 )
 """Every page of ours."""
 
-_FENCE = re.compile(r"^```(?P<kind>[a-z]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(
+    r"^```(?P<kind>[a-z]*)\n(?P<text>.*?)^```$|^<!-- given\n(?P<given>.*?)^-->$", re.DOTALL | re.MULTILINE
+)
 _HEADING = re.compile(r"^#{1,3} (.*)$", re.MULTILINE)
 _NOT_RUN = re.compile(r"<!-- not run: .+ -->\s*\Z")
+_FOLLOWS = re.compile(r"<<'(?P<end>\w+)'")
 _EXPECTED = re.compile(r"#.*\bexit (?P<code>[1-6])\b")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block. `not_run`: the page says why nobody runs it."""
+    """A fenced block, or what a page takes as given: commands in a comment, which run and are not shown (kind "given").
+    `not_run`: the page says why nobody runs it.
+    """
 
     kind: str
     text: str
@@ -42,22 +48,46 @@ class Block:
     not_run: bool
 
 
-def blocks(page: Path, kind: str | None = None) -> list[Block]:
-    """The page's fenced blocks, in their order."""
-    return [block for block in _blocks(page.read_text(encoding="utf-8")) if kind in (None, block.kind)]
+def blocks(page: Path, *kinds: str) -> list[Block]:
+    """The page's blocks of these kinds, or of all, in their order."""
+    return [block for block in _blocks(page.read_text(encoding="utf-8")) if not kinds or block.kind in kinds]
 
 
 def _blocks(text: str) -> Iterator[Block]:
     for found in _FENCE.finditer(text):
         before = text[: found.start()]
         headings = _HEADING.findall(re.sub(_FENCE, "", before))
-        yield Block(found["kind"], found["text"], headings[-1] if headings else "", bool(_NOT_RUN.search(before)))
+        kind, inside = ("given", found["given"]) if found["given"] else (found["kind"], found["text"])
+        yield Block(kind, inside, headings[-1] if headings else "", bool(_NOT_RUN.search(before)))
 
 
 def commands(found: Sequence[Block]) -> list[str]:
-    """The commands of these blocks: a line each, with those that end in a backslash joined."""
-    text = "".join(block.text for block in found if not block.not_run).replace("\\\n", " ")
-    return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    """The commands of these blocks, each whole: with the lines that a backslash, an open quotation mark or a text that
+    follows (`<<'END'`) join to it.
+    """
+    made: list[str] = []
+    begun = ""
+    for line in "".join(block.text for block in found if not block.not_run).splitlines():
+        if not begun and (not line.strip() or line.lstrip().startswith("#")):
+            continue
+        begun = f"{begun}\n{line}" if begun else line
+        if _is_whole(begun):
+            made.append(begun.replace("\\\n", " "))
+            begun = ""
+    assert not begun, f"a command without an end: {begun}"
+    return made
+
+
+def _is_whole(command: str) -> bool:
+    first, _, rest = command.partition("\n")
+    follows = _FOLLOWS.search(first)
+    if follows is not None:
+        return rest.endswith(f"\n{follows['end']}")
+    try:
+        shlex.split(command, comments=True)
+    except ValueError:
+        return False
+    return not command.endswith("\\")
 
 
 def expected_code(line: str) -> int:

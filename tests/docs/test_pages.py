@@ -14,9 +14,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.docs.pages import DOCS, PAGES, README, ROOT, blocks, commands, expected_code, run, told
+from tests.docs.pages import DOCS, PAGES, README, ROOT, Block, blocks, commands, expected_code, run, told
 from vipflow.clock import StillClock
-from vipflow.config import Settings
+from vipflow.config import Settings, load_settings
 from vipflow.engine import Engine, Verdict, read_envelope
 from vipflow.operations.installation import load_files
 from vipflow.store.database import open_database
@@ -84,7 +84,7 @@ def test_the_example_events_are_applied_as_they_stand(tmp_path: Path) -> None:
             settings=json.dumps({"sender": "licences@north.example"}),
             created_at=clock.now(),
         )
-    lines = [line for block in blocks(DOCS / "events.md", "json") for line in block.text.splitlines()]
+    lines = [line for block in blocks(DOCS / "reference" / "events.md", "json") for line in block.text.splitlines()]
     answers = Engine(database, files.workflows, files.trade, clock).post(
         tenant.id, [read_envelope(line, files.workflows) for line in lines]
     )
@@ -96,7 +96,7 @@ def test_the_example_events_are_applied_as_they_stand(tmp_path: Path) -> None:
 
 
 def test_every_test_that_reliability_names_is_there() -> None:
-    named = set(re.findall(r"`(test_\w+)`", (DOCS / "reliability.md").read_text(encoding="utf-8")))
+    named = set(re.findall(r"`(test_\w+)`", (DOCS / "explanation" / "reliability.md").read_text(encoding="utf-8")))
     known = {
         name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
     }
@@ -104,8 +104,22 @@ def test_every_test_that_reliability_names_is_there() -> None:
     assert not named - known
 
 
+SETTINGS = [
+    pytest.param(block, id=f"{page_name(page)}-{number}")
+    for page in PAGES
+    for number, block in enumerate(blocks(page, "toml"))
+    if "[[" not in block.text
+]
+
+
+@pytest.mark.parametrize("block", SETTINGS)
+def test_every_example_of_settings_can_be_written_so(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(block.text, encoding="utf-8")
+    load_settings(tmp_path / "config.toml")
+
+
 def test_the_example_policy_is_a_policy_file() -> None:
-    (block,) = blocks(DOCS / "policies.md", "toml")
+    (block,) = blocks(DOCS / "reference" / "policies.md", "toml")
     written = tomllib.loads(block.text)
     assert [version["from"].year for version in written["versions"]] == [2025, 2025]
 
@@ -113,7 +127,7 @@ def test_the_example_policy_is_a_policy_file() -> None:
 # --- commands ------------------------------------------------------------------------------------------------------
 
 TOUR = "Five minutes"
-OWN = DOCS / "write-your-own-workflow.md"
+OWN = DOCS / "how-to" / "write-your-own-workflow.md"
 
 
 def test_the_tour_of_the_readme_works_line_by_line(tmp_path: Path) -> None:
@@ -170,7 +184,7 @@ OTHERS = [page for page in PAGES if page not in (README, OWN)]
 
 @pytest.mark.parametrize("page", OTHERS, ids=page_name)
 def test_every_command_of_other_pages_runs_or_the_page_says_why_not(page: Path, tmp_path: Path) -> None:
-    lines = commands(blocks(page, "sh"))
+    lines = commands(blocks(page, "sh", "given"))
     results = run(lines, tmp_path)
     assert [code for _, code, _ in results] == [expected_code(line) for line in lines], told(results, lines)
 
@@ -183,7 +197,7 @@ def test_commands_outside_the_tour_of_the_readme_are_marked() -> None:
 def test_no_block_of_commands_goes_by_another_name() -> None:
     for page in PAGES:
         for block in blocks(page):
-            known = ("sh", "text", "json", "toml", "python", "mermaid")
+            known = ("sh", "given", "text", "json", "toml", "python", "mermaid")
             assert block.kind in known, f"{page_name(page)}: a block of kind {block.kind!r} that no test knows"
 
 

@@ -9,7 +9,7 @@ from tests.doctor.named import what_is_wrong
 from vipflow.operations.doctor.findings import Finding
 
 
-@pytest.mark.parametrize("page", ["operate.md", "mail.md", "settings.md"])
+@pytest.mark.parametrize("page", ["how-to/operate.md", "how-to/mail.md", "reference/settings.md"])
 def test_every_command_that_a_page_names_can_be_typed(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
     lines = [line for block in blocks(DOCS / page, "sh") for line in block.text.splitlines()]

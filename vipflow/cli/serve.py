@@ -24,7 +24,8 @@ def serve(
     ] = None,
     host: Annotated[str | None, typer.Option("--host", help="Listen on this address.", metavar="ADDRESS")] = None,
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], typer.Option("--log-level", help="Log from this level on.")
+        Literal["debug", "info", "warning", "error"],
+        typer.Option("--log-level", help="Log from this level on.", metavar="LEVEL"),
     ] = "info",
     demo: Annotated[
         Path | None,

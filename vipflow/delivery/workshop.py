@@ -259,17 +259,15 @@ def main(line: Connection) -> None:
     read = msgspec.msgpack.Decoder(list[Job]).decode
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit_memory(setup.limits.megabytes)
-    line.send_bytes(_READY)
-    while True:
-        try:
+    with contextlib.suppress(EOFError, ConnectionError):  # a line closed over something unread is one that was reset
+        line.send_bytes(_READY)
+        while True:
             jobs = read(line.recv_bytes())
-        except EOFError:
-            return
-        try:
-            answer = msgspec.msgpack.encode([_within(setup.limits.seconds, job, templates) for job in jobs])
-        except MemoryError:
-            answer = _NO_MEMORY
-        line.send_bytes(answer)
+            try:
+                answer = msgspec.msgpack.encode([_within(setup.limits.seconds, job, templates) for job in jobs])
+            except MemoryError:
+                answer = _NO_MEMORY
+            line.send_bytes(answer)
 
 
 def _within(seconds: int, job: Job, templates: Templates) -> Made | Unmade:

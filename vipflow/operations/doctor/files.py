@@ -31,7 +31,7 @@ def settings(patient: Patient) -> Iterator[Finding]:
     except ConfigError as wrong:
         for problem in wrong.problems:
             yield error(
-                "file", f"{wrong.where}: {problem}.", "Put it right there; docs/settings.md tells every setting."
+                "file", f"{wrong.where}: {problem}.", "Put it right; docs/reference/settings.md tells every setting."
             )
         return
     yield ok("file", f"{file} holds settings only.")

@@ -29,7 +29,7 @@ def transport(patient: Patient) -> Iterator[Finding]:
         yield from _server(patient)
         return
     says = f"Mails are written as files into {settings.mail.folder}, and none is sent."
-    remedy = 'To send them, write transport = "smtp" under [mail] and the mail server under [smtp]: see docs/mail.md.'
+    remedy = 'To send them, write transport = "smtp" under [mail] and the server under [smtp]: see docs/how-to/mail.md.'
     yield (note if patient.stands_still else warning)("transport", says, remedy)
     there = _nearest(settings.mail.folder)
     free = shutil.disk_usage(there).free
