@@ -253,7 +253,7 @@ def test_an_override_hears_of_all_its_problems_at_once(book: PolicyBook) -> None
     assert refused.value.problems == (
         "lone_days is not a number of this policy (did you mean loan_days?)",
         'loan_days = "14": write a whole number, not a text',
-        "fine_days = 0: write 1 or more",
+        "fine_days = 0: must be at least 1",
         "renewable = 1: write true or false, not a whole number",
     )
     assert refused.value.exit_code == 2
@@ -295,7 +295,7 @@ def test_two_faulty_files_are_named_together(shelf: Path) -> None:
 
     says = 'version 2024-01-01: loan_days = "28": write a whole number, not a text'
     assert f"{shelf / 'town.toml'} line 8: {says}" in found
-    assert f"{shelf / 'village.toml'} line 8: version 2024-01-01: loan_days = 0: write 1 or more" in found
+    assert f"{shelf / 'village.toml'} line 8: version 2024-01-01: loan_days = 0: must be at least 1" in found
 
 
 def test_versions_stand_in_the_order_of_their_dates(shelf: Path) -> None:

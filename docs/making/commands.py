@@ -30,7 +30,7 @@ def commands() -> Iterator[str]:
 def _command(path: str, command: Any, level: str = "###") -> Iterator[str]:
     known = _SHARED | _OF_LISTS if any(each.name == "csv" for each in command.params) else _SHARED
     own = [each for each in command.params if each.param_type_name == "argument" or each.name not in known]
-    arguments = [_called(each) for each in own if each.param_type_name == "argument"]
+    arguments = [_argument(each) for each in own if each.param_type_name == "argument"]
     yield f"{level} `{' '.join([path, *arguments])}`\n"
     yield f"{_text(command.help)}\n"
     if own:
@@ -45,9 +45,15 @@ def _command(path: str, command: Any, level: str = "###") -> Iterator[str]:
 
 def _names(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
-        return f"`{_called(parameter)}`"
+        return f"`{_argument(parameter)}`"
     value = "" if parameter.is_flag else f" {_called(parameter) if parameter.metavar else 'N'}"
     return ", ".join(f"`{name}{value}`" for name in [*parameter.opts, *parameter.secondary_opts])
+
+
+def _argument(argument: Any) -> str:
+    """In brackets where it may be left out."""
+    called = _called(argument) + ("..." if argument.nargs == -1 else "")
+    return called if argument.required else f"[{called}]"
 
 
 def _called(argument: Any) -> str:
@@ -68,5 +74,5 @@ def _plain(text: str) -> str:
 
 
 _OF_LISTS = {"csv", "excel", "out"}
-_SHARED = {"config", "reseller", "as_", "on", "json", "help"}
+_SHARED = {"config", "reseller", "as_", "on", "dry_run", "json", "help"}
 """Options that many commands have: told once, at the top of the page."""

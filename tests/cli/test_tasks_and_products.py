@@ -63,7 +63,8 @@ def test_tasks_are_narrowed(shop: Cli, filters: list[str], count: int) -> None:
 
 def test_tasks_come_page_by_page_each_once(shop: Cli) -> None:
     whole = shop("task", "list", "--json").json["items"]
-    found, after = [], []
+    found: list[dict[str, object]] = []
+    after: list[str] = []
     while True:
         page = shop("task", "list", "--limit", "2", *after, "--json").json
         found += page["items"]
