@@ -82,9 +82,13 @@ def open_installation(
     """Loads the files and opens the database. Where its tables are not ours, SchemaError says what to do."""
     files = load_files(settings)
     database = open_existing(settings)
-    if schema == "current":
-        require_current(database)
-    return with_database(files, database, clock)
+    try:
+        if schema == "current":
+            require_current(database)
+        return with_database(files, database, clock)
+    except BaseException:
+        database.dispose()
+        raise
 
 
 def with_database(files: Files, database: Database, clock: Clock | None = None) -> Installation:
