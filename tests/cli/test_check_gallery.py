@@ -337,7 +337,7 @@ GALLERY: dict[str, tuple[Edit | Sequence[Edit], str | Sequence[str]]] = {
     ),
     "a number in quotes": (
         policy("order_due_days = 14", 'order_due_days = "14"'),
-        'numbers/mine.toml line 12: version 2024-01-01: order_due_days = "14": write a whole number or "none", not a text',
+        'numbers/mine.toml line 12: version 2024-01-01: order_due_days = "14": write a whole number or "none", not',
     ),
     "a day in words": (
         policy("from = 2024-01-01", 'from = "spring"'),

@@ -1,10 +1,14 @@
 """A small reseller on a still clock, set up by its own commands: what bad input must leave as it is."""
 
 import contextlib
+import ctypes
 import io
 import json
 import os
+import resource
+import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,3 +99,57 @@ def begin(folder: Path, url: str) -> World:
         said = say(*arguments, config=config)
         assert said.code == 0, (arguments, said)
     return World(config, url, open_database(url, role="reader"))
+
+
+def say_after(prepare: Callable[[], None], *arguments: str, config: Path, stdin: bytes = b"") -> Said:
+    """Runs a command in a child process that `prepare` made poorer: fewer rights, less room. What it imports must be
+    there already.
+    """
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            prepare()
+            said = say(*arguments, stdin=stdin, config=config)
+            os.write(write, json.dumps([said.code, said.out[:1000], said.err[:4000]]).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as answers:
+        answer = answers.read()
+    os.waitpid(child, 0)
+    return Said(*json.loads(answer))
+
+
+def as_nobody() -> None:
+    """A user who owns nothing. Who is not root already is one."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+
+
+def with_files_up_to(size: int) -> Callable[[], None]:
+    """No file may grow beyond `size`: what a quota does, and for any user."""
+
+    def prepare() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    return prepare
+
+
+def on_a_disk_of(size: str, at: Path) -> Callable[[], None]:
+    """A file system of its own, in memory, of `size`. Raises OSError where this machine does not let us."""
+
+    def prepare() -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        for done in (
+            libc.unshare(0x00020000),  # CLONE_NEWNS
+            libc.mount(b"none", b"/", None, (1 << 18) | (1 << 14), None),  # private, with all below
+            libc.mount(b"tmpfs", os.fsencode(at), b"tmpfs", 0, f"size={size}".encode()),
+        ):
+            if done != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    return prepare

@@ -14,6 +14,7 @@ from vipflow.operations.allowed import not_allowed_to
 from vipflow.operations.bounces import Asked, is_bounce, read_bounce
 from vipflow.operations.installation import Installation
 from vipflow.operations.who import Who
+from vipflow.store.database import DatabaseUnusable
 from vipflow.vip.roles import ACT_OF
 
 AT_ONCE = 500
@@ -153,6 +154,10 @@ def _post(
     except Busy as busy:
         done = f"{busy.problem}; the first {batch[0][0] - 1:,} lines are on disk"
         raise Busy(busy.what, done, "post the same file again: what is there already counts once") from busy
+    except DatabaseUnusable as lost:
+        done = f"{lost.problem}; the first {batch[0][0] - 1:,} lines are on disk"
+        remedy = f"{lost.remedy}; post the same file again then: what is there already counts once"
+        raise DatabaseUnusable(lost.what, done, remedy) from lost
     for number, each, asked in batch:
         line = each if isinstance(each, Line) else answered_line(number, next(answers))
         if asked is not None and line.verdict is not None:

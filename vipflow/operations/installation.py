@@ -79,12 +79,16 @@ def open_installation(
     """
     files = load_files(settings)
     database = open_existing(settings)
-    if schema == "any":
-        return with_database(files, database, clock)
-    require_current(database)
-    opened = with_database(files, database, clock)
-    opened.engine.unfit = misfit(database, files.workflows, files.trade)
-    return opened
+    try:
+        if schema == "any":
+            return with_database(files, database, clock)
+        require_current(database)
+        opened = with_database(files, database, clock)
+        opened.engine.unfit = misfit(database, files.workflows, files.trade)
+        return opened
+    except BaseException:
+        database.dispose()
+        raise
 
 
 def with_database(files: Files, database: Database, clock: Clock | None = None) -> Installation:

@@ -79,4 +79,5 @@ def rehearsing(installation: Installation) -> Iterator[Rehearsal]:
     """
     with installation.database.rehearsing() as database:
         engine = Engine(database, installation.workflows, installation.trade, installation.clock)
+        engine.unfit = installation.engine.unfit
         yield Rehearsal(dataclasses.replace(installation, database=database, engine=engine))

@@ -70,6 +70,9 @@ def fault(label: str, error: DBAPIError) -> VipflowError | None:
         return Busy(label, "two transactions waited for each other", "try again")
     if state == _STOOD_STILL:
         return WriteRefused(label, STOOD_STILL, "look again at what is to be done")
+    if state == _NO_RIGHT:
+        remedy = "give this role what the role has that ran `vipflow db migrate`, or name that one in config.toml"
+        return DatabaseUnusable(label, _first_line(error), remedy)
     for kind, remedy in _UNUSABLE.items():
         if state is not None and state.startswith(kind):
             return DatabaseUnusable(label, _first_line(error), remedy)
@@ -83,6 +86,7 @@ def fault(label: str, error: DBAPIError) -> VipflowError | None:
 _LOCK_NOT_AVAILABLE = "55P03"
 _DEADLOCK = "40P01"
 _STOOD_STILL = "25P03"
+_NO_RIGHT = "42501"
 # By how the code of the error begins (PostgreSQL, appendix A).
 _UNUSABLE = {
     "53": "the server lacks disk, memory or connections",
