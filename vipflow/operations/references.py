@@ -13,7 +13,7 @@ from vipflow.store import work
 from vipflow.store.reading import customers_with_email
 
 _LOOK = "`vipflow customer list --search TEXT` looks for customers"
-_WHERE_TO_LOOK = {
+_WHERE_TO_LOOK: dict[tuple[str, ...], str] = {
     ("authorizations",): "`vipflow authorization list --all` shows those there are",
     ("orders",): "`vipflow order list --all` shows those there are",
     ("returns",): "`vipflow return list --all` shows those there are",
