@@ -59,8 +59,8 @@ class WorkflowError(VipflowError):
 class PolicyError(VipflowError):
     """Raised when a policy file or an override states numbers that cannot hold; it carries every problem at once.
 
-    >>> print(PolicyError("vip-2024", "order_due_days = 0: Expected `int` >= 1"))
-    policy vip-2024: order_due_days = 0: Expected `int` >= 1
+    >>> print(PolicyError("vip-2024", "order_due_days = 0: write 1 or more"))
+    policy vip-2024: order_due_days = 0: write 1 or more
     """
 
     exit_code = 2
