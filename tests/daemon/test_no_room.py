@@ -32,7 +32,7 @@ def test_with_no_room_for_the_database_it_says_so_and_goes_on_when_there_is(sqli
     )
     ready = daemon.get("/readyz")
     assert ready.status == 503
-    assert "disk I/O error" in str(ready.json)
+    assert "the database cannot be worked with: the disk fails (disk I/O error)" in str(ready.json)
     assert daemon.get("/healthz").status == 200
     assert sqlite_place.mails() == []
     assert len(daemon.events("database_lost")) == 1  # told once, however often it looks
@@ -53,11 +53,15 @@ def test_with_no_room_for_mails_they_wait_and_leave_when_there_is(postgres_place
     postgres_place.boil(2)
     postgres_place.take_out(1, 2)
     paused = daemon.wait_for("transport_paused")
-    assert "File too large" in paused["problem"]
+    assert paused["problem"].endswith(".eml: File too large; make room, then do it again")
+    daemon.wait_for("files_unusable")
+    ready = daemon.get("/readyz")
+    assert (ready.status, "File too large" in str(ready.json)) == (503, True)
+    assert daemon.events("tick_failed") == []
     assert postgres_place.mails() == []
     give_room(daemon)
-    daemon.wait_for("transport_back", seconds=120)
-    daemon.wait_for("tick_ran", tick="seal")
+    daemon.wait_for("transport_back", seconds=60)
+    daemon.wait_for("files_usable", seconds=60)
     assert daemon.stop() == 0
     assert len(postgres_place.mails()) == 2
     assert postgres_place.cli("verify").returncode == 0
