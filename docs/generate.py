@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from making.commands import commands
+from making.errors import errors
 from making.events import event_data, events
 from making.policies import numbers, policies
 from making.settings import settings
@@ -44,6 +45,7 @@ def pages(folder: Path = DOCS) -> dict[Path, str]:
     workflows = load_workflow_files(shipped("workflows"))
     parts: Mapping[str, Callable[[], Iterable[str]]] = {
         "commands": commands,
+        "errors": errors,
         "events": lambda: events(workflows),
         "event-data": lambda: event_data(workflows),
         "states": lambda: states(workflows),
