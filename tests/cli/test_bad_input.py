@@ -109,7 +109,7 @@ def test_the_same_sentence_stands_in_json_with_its_kind_and_code(world: World, h
         assert said.out == ""
         assert said.code == error["code"] == row.code
         assert error["message"] == row.says
-        assert error["kind"] in {2: {"BadInput", "PolicyError"}, 4: {"NotFound"}, 5: {"Conflict"}}[row.code]
+        assert error["kind"] in {2: {"BadInput", "PolicyError", "Usage"}, 4: {"NotFound"}, 5: {"Conflict"}}[row.code]
 
 
 def test_the_error_that_the_page_shows_is_the_one_that_is_said(world: World) -> None:
