@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from making.commands import commands
+from making.errors import errors
 from making.events import event_data, events
 from making.lists import lists
 from making.policies import numbers, policies
@@ -45,6 +46,7 @@ def pages(folder: Path = DOCS) -> dict[Path, str]:
     workflows = load_workflow_files(shipped("workflows"))
     parts: Mapping[str, Callable[[], Iterable[str]]] = {
         "commands": commands,
+        "errors": errors,
         "events": lambda: events(workflows),
         "lists": lists,
         "event-data": lambda: event_data(workflows),

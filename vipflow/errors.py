@@ -160,13 +160,17 @@ class FileUnusable(VipflowError):
     def of(cls, fault: OSError) -> "FileUnusable":
         """What the machine reports, with what can be done about it."""
         what = f"the file {fault.filename}" if fault.filename else "a file"
-        if fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if fault.errno in NO_ROOM:
             remedy = "make room, then do it again"
         elif fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             remedy = "let this user write there, or name another place"
         else:
             remedy = "check its path and its disk"
         return cls(what, fault.strerror or str(fault), remedy)
+
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""How a machine says that nothing more fits: the disk, a quota, the size a file may have."""
 
 
 class SchemaError(VipflowError):

@@ -1330,6 +1330,16 @@ ACTS = [
         code=4,
     ),
     asked(
+        "all mails onto a file",
+        "--out: /dev/full cannot be made: File exists; name another folder",
+        "mail",
+        "preview",
+        "--all",
+        "--out",
+        "/dev/full",
+        code=2,
+    ),
+    asked(
         "a template nobody has",
         (
             "there is no template invitaton; there are authorization_cancelled, authorization_expired, "
@@ -1653,6 +1663,18 @@ FILES = [
         ("\nworkflows:\n  - workflow {folder}/w/mine.py: line 3: SystemExit: 3\n\n1 problem."),
         1,
         **{"config.toml": OWN, "w/mine.py": b"import sys\n\nsys.exit(3)\n"},
+    ),
+    checked(
+        "a workflow file that wants what is not there",
+        (
+            "\n"
+            "workflows:\n"
+            "  - workflow {folder}/w/mine.py: line 1: ModuleNotFoundError: No module named 'nowhere_at_all'\n"
+            "\n"
+            "1 problem."
+        ),
+        1,
+        **{"config.toml": OWN, "w/mine.py": b"import nowhere_at_all\n"},
     ),
     checked(
         "a workflow file that is no Python",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,3 +98,21 @@ def test_a_file_of_all_bad_events_is_answered_line_by_line_on_both_databases(
         assert each.say("event", "post", "events.jsonl").code == 5
         assert each.counts() == after
     assert world.say("verify").code == world_on_postgresql.say("verify").code == 0
+
+
+def test_the_same_sentence_stands_in_json_with_its_kind_and_code(world: World, here: Path) -> None:
+    rows = {row.code: row for row in ACTS if not row.kept and row.code != 3 and "Usage" not in row.says}
+    assert set(rows) == {2, 4, 5}
+    for row in rows.values():
+        said = world.say(*row.arguments, "--json")
+        error = json.loads(said.err)["error"]
+        assert said.out == ""
+        assert said.code == error["code"] == row.code
+        assert error["message"] == row.says
+        assert error["kind"] in {2: {"BadInput", "PolicyError", "Usage"}, 4: {"NotFound"}, 5: {"Conflict"}}[row.code]
+
+
+def test_the_error_that_the_page_shows_is_the_one_that_is_said(world: World) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert world.say("customer", "show", "C-0000-0000", "--json").err == shown

@@ -135,12 +135,6 @@ def test_an_empty_file_is_done_at_once(post) -> None:
     assert "events  0" in found.out
 
 
-def test_a_missing_file_says_so(cli: Cli, nord: int) -> None:
-    found = cli("event", "post", "nowhere.jsonl")
-    assert found.code == 2
-    assert found.err.startswith("nowhere.jsonl: it cannot be read (No such file or directory)")
-
-
 def test_only_some_bad_lines_are_shown_but_all_are_counted(post) -> None:
     found = post(*[f"{{{at}" for at in range(30)])
     assert sum(line.startswith("line ") for line in found.err.splitlines()) == 20

@@ -161,18 +161,6 @@ def test_a_secret_in_a_url_or_a_wrong_table_is_not_repeated(cli: Cli, tmp_path: 
     assert "smtp: it is a table" in str(wrong.value)
 
 
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [(b"a = ", "it is not TOML"), (b"\xff", "it is not TOML"), (None, "there is no such file (named with --config)")],
-)
-def test_a_file_that_cannot_be_read_is_named(cli: Cli, tmp_path: Path, content: bytes | None, says: str) -> None:
-    if content is not None:
-        (tmp_path / "mine.toml").write_bytes(content)
-    found = cli("timers", "--config", "mine.toml")
-    assert found.code == 2
-    assert found.err.startswith(f"mine.toml: {says}")
-
-
 _EXAMPLES = {
     "folders.reseller_templates",
     "smtp.ca_file",

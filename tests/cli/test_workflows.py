@@ -3,8 +3,6 @@
 import shutil
 from pathlib import Path
 
-import pytest
-
 from tests.cli.conftest import Cli
 
 SHIPPED = Path(__file__).parents[2]
@@ -83,23 +81,6 @@ def test_every_problem_of_every_kind_is_reported_at_once(cli: Cli, tmp_path: Pat
     assert "invitation/en/body.txt: is missing" in found.err
     assert found.err.endswith("\n2 problems.\n")
     assert len(cli("check", "--json").json["problems"]["e-mail templates"]) == 2
-
-
-@pytest.mark.parametrize(
-    ("code", "says"),
-    [
-        ("1/0", "it raises ZeroDivisionError: division by zero"),
-        ("def", "this is no Python: invalid syntax"),
-        ("import nowhere_at_all", "there is no module 'nowhere_at_all'"),
-    ],
-)
-def test_a_workflow_file_that_raises_is_named_with_its_line(cli: Cli, tmp_path: Path, code: str, says: str) -> None:
-    shutil.copytree(SHIPPED / "workflows", tmp_path / "w", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "w" / "mine.py").write_text(f"# mine\n{code}\n")
-    (tmp_path / "config.toml").write_text('[folders]\nworkflows = "w"\n')
-    found = cli("check")
-    assert found.code == 1
-    assert f"w/mine.py line 2: {says}" in found.err
 
 
 def test_faults_of_two_workflow_files_are_told_together(cli: Cli, tmp_path: Path) -> None:

@@ -118,8 +118,10 @@ def run(arguments: list[str]) -> int:
         out.told = lambda text: for_reseller(text, key)
     for argument in arguments:
         if not argument.isprintable() and any("\ud800" <= character <= "\udfff" for character in argument):
-            out.problem(f"The argument {argument!a} is not UTF-8; type it in UTF-8.")
-            return BAD_INPUT
+            try:
+                out.fail(Usage(f"The argument {argument!a} is not UTF-8; type it in UTF-8."), BAD_INPUT)
+            except typer.Exit as end:
+                return end.exit_code
     if COMPLETES in os.environ:
         completion_init()
     try:

@@ -262,7 +262,9 @@ def _plain(value: Any) -> Any:
 def told(fault: Exception, code: int) -> dict[str, Any]:
     """A fault as JSON: what it is, its sentence, what it knows."""
     known = {name: value for name, value in vars(fault).items() if not name.startswith("_") and _is_plain(value)}
-    return {"code": code, "kind": type(fault).__name__, "message": str(fault), **known}
+    return {"code": code, "kind": type(fault).__name__, "message": str(fault)} | {
+        name: value for name, value in known.items() if name not in ("code", "kind", "message")
+    }
 
 
 def _is_plain(value: Any) -> bool:

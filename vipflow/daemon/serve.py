@@ -343,8 +343,8 @@ class Daemon:
             says = f"the database has schema {status.current or 'none'}, this release needs {status.head}"
             return (Unready("schema", says),)
         if self.fortunes.lost is not None:
-            return (Unready("database", "the database cannot be worked with; the log says more"),)
-        return ()
+            return (Unready("database", f"the database cannot be worked with: {self.fortunes.lost.problem}"),)
+        return tuple(Unready("files", says) for says in sorted(set(self.fortunes.unusable.values())))
 
     async def numbers_text(self) -> bytes:
         """Prometheus' text; what is counted in the database is at most ten seconds old."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections import Counter as Tally
 from collections.abc import Mapping
@@ -12,13 +13,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from vipflow.daemon.beating import VERSION
 from vipflow.daemon.logs import log_of
 from vipflow.engine.batch import Batch
-from vipflow.errors import Busy
+from vipflow.errors import NO_ROOM, Busy, FileUnusable, VipflowError
 from vipflow.operations.ticks import Ticked
 from vipflow.store.database import DatabaseUnusable, WriteRefused
 
 log = log_of("daemon")
 
 DATABASE_BACK_OFF = 5.0
+FILES_BACK_OFF = 15.0
 """Seconds between two tries of a tick at most, while the database is gone."""
 
 
@@ -121,6 +123,8 @@ class Fortunes:
         self.numbers = numbers
         self.troubled: dict[str, DatabaseUnusable | Busy] = {}
         """Ticks that cannot work with the database at present, and why."""
+        self.unusable: dict[str, str] = {}
+        """Ticks that cannot write or read a file of theirs, and why: no room, no right."""
         self._since = 0.0
         self._failing: set[str] = set()
 
@@ -135,6 +139,8 @@ class Fortunes:
         if ticked.done or ticked.faults:
             told = log.warning if ticked.faults else log.info
             told("tick_ran", tick=tick, done=ticked.done, faults=ticked.faults, seconds=round(seconds, 3))
+        if self.unusable.pop(tick, None) is not None and not self.unusable:
+            log.info("files_usable", tick=tick)
         if tick in self._failing:
             self._failing.discard(tick)
             log.info("tick_recovered", tick=tick)
@@ -161,6 +167,23 @@ class Fortunes:
                 self.numbers.lost.set(isinstance(fault, DatabaseUnusable))
             self.troubled[tick] = fault
             return min(again_in, DATABASE_BACK_OFF)
+        unusable = _file_trouble(fault)
+        if unusable is not None:
+            if not self.unusable:
+                log.error("files_unusable", tick=tick, problem=unusable)
+            self.unusable[tick] = unusable
+            return min(again_in, FILES_BACK_OFF)
         self._failing.add(tick)
         log.error("tick_failed", tick=tick, again_in_seconds=again_in, exc_info=fault)
         return again_in
+
+
+def _file_trouble(fault: Exception) -> str | None:
+    """The sentence to say where it is the machine that does not let a file be written or read."""
+    cause = fault.__cause__ if isinstance(fault, VipflowError) else fault
+    if not isinstance(cause, OSError) or cause.errno not in _OF_THE_MACHINE:
+        return None
+    return str(FileUnusable.of(cause)) if cause is fault else str(fault)
+
+
+_OF_THE_MACHINE = NO_ROOM | {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}

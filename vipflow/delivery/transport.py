@@ -13,12 +13,16 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol
 
 import msgspec
 
+from vipflow.errors import NO_ROOM, FileUnusable
+
+LOOK_AGAIN = timedelta(seconds=15)
+"""After which a folder without room is tried again."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 OutcomeKind = Literal["sent", "temporary", "permanent", "uncertain", "not_tried"]
@@ -118,6 +122,7 @@ class FileTransport:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._paused: Paused | None = None
 
     def path_of(self, parcel: Parcel) -> Path:
         """The file that a parcel becomes."""
@@ -125,8 +130,10 @@ class FileTransport:
         return self.folder / _UNSAFE.sub("-", parcel.tenant_key) / name
 
     async def send(self, parcels: Sequence[Parcel], now: datetime) -> Sequence[Outcome]:
+        if paused := self.paused(now):
+            return [Outcome("not_tried", paused.stage, paused.says)] * len(parcels)
         stopped = threading.Event()
-        writing = asyncio.ensure_future(asyncio.to_thread(self._write_all, parcels, stopped))
+        writing = asyncio.ensure_future(asyncio.to_thread(self._write_all, parcels, stopped, now))
         while not writing.done():
             try:
                 await asyncio.shield(writing)
@@ -134,21 +141,26 @@ class FileTransport:
                 stopped.set()
         return writing.result()
 
-    def _write_all(self, parcels: Sequence[Parcel], stopped: threading.Event) -> Sequence[Outcome]:
-        outcomes = []
+    def _write_all(self, parcels: Sequence[Parcel], stopped: threading.Event, now: datetime) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
         for parcel in parcels:
             late = stopped.is_set() or time.monotonic() >= parcel.until
-            outcomes.append(Outcome("not_tried", "file", "it was not begun") if late else self._write(parcel))
+            if late or self.paused(now) is not None:
+                outcomes.append(Outcome("not_tried", "file", "it was not begun"))
+                continue
+            outcomes.append(self._write(parcel, now))
         return outcomes
 
     def paused(self, now: datetime) -> Paused | None:
-        return None
+        return self._paused if self._paused is not None and now < self._paused.until else None
 
     async def close(self) -> None:
         return None
 
-    def _write(self, parcel: Parcel) -> Outcome:
-        """The file is there whole or not at all."""
+    def _write(self, parcel: Parcel, now: datetime) -> Outcome:
+        """The file is there whole or not at all. Where there is no room for it there is none for the next: then it
+        pauses, and says so.
+        """
         path = self.path_of(parcel)
         draft = path.with_suffix(".part")
         try:
@@ -156,5 +168,11 @@ class FileTransport:
             draft.write_bytes(parcel.content)
             os.replace(draft, path)
         except OSError as fault:
+            if fault.errno in NO_ROOM:
+                says = str(FileUnusable.of(OSError(fault.errno, fault.strerror, str(path))))
+                since = self._paused.since if self._paused is not None else now
+                self._paused = Paused("file", says, since, now + LOOK_AGAIN)
+                return Outcome("not_tried", "file", says)
             return Outcome("temporary", "file", f"{type(fault).__name__}: {fault}")
+        self._paused = None
         return Outcome("sent", "file")

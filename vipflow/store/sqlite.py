@@ -175,6 +175,13 @@ class _Lock:
         finally:
             os.close(handle)
 
+    def _sign(self) -> None:
+        """Who holds it, for those who wait. A full disk must not keep it: it would be held, and nobody the holder."""
+        try:
+            os.pwrite(self._handle, b"%-19d\n" % os.getpid(), 0)
+        except OSError:
+            os.ftruncate(self._handle, 0)
+
     def _flock(self, deadline: float) -> bool:
         if self._handle < 0:
             self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
@@ -183,7 +190,7 @@ class _Lock:
         while True:
             try:
                 fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.pwrite(self._handle, b"%-19d\n" % os.getpid(), 0)
+                self._sign()
                 return True
             except BlockingIOError:
                 if time.monotonic() >= deadline:
