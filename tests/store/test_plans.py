@@ -1,8 +1,12 @@
 """With 10,000 rows every question is answered through its index, and every write finds its rows by their key.
 
-The plans are asked for twice, before and after the database has counted its rows: fresh tables mislead PostgreSQL.
+The plans are asked for twice, before and after the database has counted its rows: fresh tables mislead PostgreSQL. By
+hand also with a million (some minutes; so does `tests/engine/test_plans.py`):
+
+    VIPFLOW_PLAN_ROWS=1000000 python -m pytest tests/store/test_plans.py tests/engine/test_plans.py
 """
 
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +19,7 @@ from vipflow.store.tables import LISTS, cases, history, inbox, messages, names, 
 from vipflow.store.types import any_of
 from vipflow.store.writes import Delete, Insert, InsertAbsent, Update, Upsert
 
-ROWS = 10_000
+ROWS = int(os.environ.get("VIPFLOW_PLAN_ROWS", "10000"))
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 TENANT: BindParameter[int] = bindparam("tenant")
 
@@ -230,12 +234,18 @@ def scans(plan, table):
 
 
 def fill(database):
-    keys = [f"{at:08}" for at in range(ROWS)]
-    due = [NOW + timedelta(seconds=at) for at in range(ROWS)]
     with database.write() as connection:
         Insert(tenants, ["id", "key", "name", "language", "zone", "policy", "settings", "created_at"]).run(
             connection, [(1, "a", "A", "fr", "Europe/Paris", "p", "{}", NOW)]
         )
+    for start in range(0, ROWS, 10_000):
+        _fill(database, range(start, min(start + 10_000, ROWS)))
+
+
+def _fill(database, numbers):
+    keys = [f"{at:08}" for at in numbers]
+    due = [NOW + timedelta(seconds=at) for at in numbers]
+    with database.write() as connection:
         Insert(
             subjects,
             ["tenant", "ref", "workflow", "sequence", "tally", "opened_at", "name", "name_folded"]

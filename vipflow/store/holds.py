@@ -17,6 +17,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    literal_column,
     not_,
     or_,
     select,
@@ -46,8 +47,11 @@ def not_held(
     were not there.
 
     Three questions, each answered by the index of holds in force; the first is asked once for all rows. Not EXISTS:
-    PostgreSQL makes a join of that, takes it for one that leaves one row, and sorts the whole queue to find it.
+    PostgreSQL makes a join of that, takes it for one that leaves one row, and sorts the whole queue to find it. Nor IS
+    NULL, of which it thinks the same; that something is not known to be equal it takes for likely.
     """
+
+    one: ColumnElement[int] = literal_column("1")
 
     def unheld(*of_it: ColumnElement[bool]) -> ColumnElement[bool]:
         asked = [holds.c.released_at.is_(None), *of_it]
@@ -55,7 +59,8 @@ def not_held(
             asked.append(holds.c.mail_only.is_(False))
         if besides is not None:
             asked.append(not_(any_of(holds.c.id, besides)))
-        return select(holds.c.id).where(*asked).limit(1).correlate_except(holds).scalar_subquery().is_(None)
+        found = select(one).where(*asked).limit(1).correlate_except(holds).scalar_subquery()
+        return (found == one).is_not(true())
 
     return and_(
         unheld(holds.c.tenant.is_(None)),
