@@ -20,10 +20,11 @@ from vipflow.engine import Verdict, read_envelope
 from vipflow.engine.fit import Misfit, misfit, remember
 from vipflow.engine.verify import verify
 from vipflow.errors import BadInput
-from vipflow.operations.daemons import known_daemons
 from vipflow.operations.installation import Installation, open_installation
 from vipflow.operations.mapping import Applied, Plan, apply, plan
 from vipflow.operations.mapping_wishes import wishes_of
+from vipflow.operations.outlook import explain_record, forecast_record
+from vipflow.operations.who import who_asks
 from vipflow.operations.workflow_files import workflow_problems
 from vipflow.store import tables
 from vipflow.store.database import open_database
@@ -197,7 +198,13 @@ def test_a_renamed_state_stops_the_start_and_says_what_is_stored_and_what_to_do(
     with pytest.raises(Misfit):
         desk.now.engine.sweep()
     assert desk.rows(func.count(tables.history.c.position)) == before
-    assert known_daemons(desk.now, everybody=True) == []  # and one can look
+
+
+def test_everything_can_still_be_looked_at(desk: Desk) -> None:
+    desk.change(*RENAMED)
+    who = who_asks(desk.now, reseller="library", email=None)
+    assert forecast_record(desk.now, who, "emma").steps == []  # the clock moves nothing of it
+    assert explain_record(desk.now, who, "emma").state == "lent"
 
 
 def test_its_cases_are_mapped_with_a_row_of_history_and_their_timers_stand(desk: Desk) -> None:

@@ -86,7 +86,7 @@ def forecast(workflows: Workflows, seen: Sight, until: datetime | None = None) -
 
 def futures(workflows: Workflows, seen: Sight, until: datetime) -> Any:
     """Yields (view before, Decision) for each timer that falls due until then, in order; at the end (view, None)."""
-    view = seen.view
+    view = _without_stranded(workflows, seen.view)
     while True:
         due = next_timer(view)
         if due is None or due[1].due_at > until:
@@ -101,6 +101,16 @@ def futures(workflows: Workflows, seen: Sight, until: datetime) -> Any:
             continue
         yield view, outcome
         view = outcome.view
+
+
+def _without_stranded(workflows: Workflows, view: View) -> View:
+    """Of cases in a state that the files do not declare the clock moves nothing."""
+    stranded = {
+        ref: replace(case, timers=())
+        for ref, case in view.cases.items()
+        if case.state not in workflows[case.workflow].states
+    }
+    return replace(view, cases={**view.cases, **stranded}) if stranded else view
 
 
 def _let_leave(
