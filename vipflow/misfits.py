@@ -151,7 +151,7 @@ def _value_at(given: Any, steps: Sequence[Mapping[str, str | None]]) -> Any:
 
 
 def _type_at(kind: Any, steps: Sequence[Mapping[str, str | None]]) -> Any:
-    found = kind if isinstance(kind, inspect.Type) else inspect.type_info(kind)
+    found: Any = kind if isinstance(kind, inspect.Type) else inspect.type_info(kind)
     for step in steps:
         found = next(_inside(found, step), None)
         if found is None:

@@ -289,7 +289,7 @@ def check_not_ahead(envelope: Envelope, now: datetime) -> None:
 def decode_data(machine: Machine, name: str, raw: Any) -> Any:
     """Event data as its class; raises msgspec.ValidationError, or ValueError for days from which no rule can count."""
     kind = machine.data_of(name)
-    data = msgspec.convert(raw if raw is not None else {}, kind, strict=True)
+    data: Any = msgspec.convert(raw if raw is not None else {}, kind, strict=True)
     if _holds_days(kind):
         _check_days(data)
     return data
