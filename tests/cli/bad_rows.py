@@ -29,9 +29,11 @@ class Row:
     alone: bool = False
 
 
-def asked(name: str, says: str, *arguments: str, code: int = 2, kept: int = 0, **files: bytes) -> Row:
+def asked(
+    name: str, says: str, *arguments: str, code: int = 2, kept: int = 0, files: Mapping[str, bytes] | None = None
+) -> Row:
     """A command, and the whole of what it says on stderr."""
-    return Row(name, arguments, says, code, files=files, kept=kept)
+    return Row(name, arguments, says, code, files=files or {}, kept=kept)
 
 
 def alone(name: str, says: str, *arguments: str, code: int = 2, files: Mapping[str, bytes]) -> Row:
@@ -1434,7 +1436,7 @@ FILES = [
         "event",
         "post",
         "x.xlsx",
-        **{"x.xlsx": b"PK\x03\x04\x14\0\x06\0"},
+        files={"x.xlsx": b"PK\x03\x04\x14\0\x06\0"},
     ),
     asked(
         "posting UTF-16",
@@ -1442,7 +1444,7 @@ FILES = [
         "event",
         "post",
         "x.jsonl",
-        **{"x.jsonl": "{}\n".encode("utf-16")},
+        files={"x.jsonl": "{}\n".encode("utf-16")},
     ),
     asked(
         "posting a binary",
@@ -1454,7 +1456,7 @@ FILES = [
         "event",
         "post",
         "x",
-        x=b"\x7fELF\x02\x01\n\x80",
+        files={"x": b"\x7fELF\x02\x01\n\x80"},
     ),
     asked(
         "posting with Windows line ends",
@@ -1466,7 +1468,7 @@ FILES = [
         "event",
         "post",
         "x",
-        x=b"{}\r\n\r\n[]\r\n",
+        files={"x": b"{}\r\n\r\n[]\r\n"},
     ),
     asked(
         "posting from a source with an escape",
@@ -1479,7 +1481,7 @@ FILES = [
         "x",
         "--source",
         "a\x1b[1m",
-        x=b"{}",
+        files={"x": b"{}"},
     ),
     asked(
         "verdicts into a folder",
@@ -1489,7 +1491,7 @@ FILES = [
         "x",
         "--verdicts",
         ".",
-        x=b"",
+        files={"x": b""},
     ),
     asked(
         "verdicts onto a full disk",
@@ -1503,7 +1505,7 @@ FILES = [
         "--verdicts",
         "/dev/full",
         code=1,
-        x=b"{}",
+        files={"x": b"{}"},
     ),
     asked("importing a folder", ".: it cannot be read: Is a directory; name a CSV file", "customer", "import", "."),
     asked(
@@ -1512,7 +1514,7 @@ FILES = [
         "customer",
         "import",
         "x.csv",
-        **{"x.csv": b""},
+        files={"x.csv": b""},
     ),
     asked(
         "importing a spreadsheet",
@@ -1520,7 +1522,7 @@ FILES = [
         "customer",
         "import",
         "x.csv",
-        **{"x.csv": b"PK\x03\x04\x14\0\x06\0"},
+        files={"x.csv": b"PK\x03\x04\x14\0\x06\0"},
     ),
     asked(
         "simulating what is not there",
@@ -1541,7 +1543,7 @@ FILES = [
         "2024-02-01",
         "--until",
         "2024-01-01",
-        x=b"",
+        files={"x": b""},
     ),
     asked(
         "a config that is not there",
