@@ -26,29 +26,44 @@ from sqlalchemy import func, select, text
 
 from benchmarks.limit import Limit
 from benchmarks.places import Place, add_where, places_of
+from benchmarks.served import processor_seconds
 from benchmarks.traces import Traces, learn
 from benchmarks.world import BATCH, LATE, POSTED, drain, engine_at, events, populate, post
 from vipflow.store.database import Database
 from vipflow.store.tables import metadata
 
-AIM = 0.2
-"""Of the limit; 0.3 comes next."""
+AIM = 0.3
+"""Of the limit; 0.5 is the far goal."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One kind of work on one database: per second, ours and the limit's, in each run. `rows`: written by each."""
+    """One kind of work on one database: per second, ours and the limit's, in each run. `rows`: written by each.
+
+    `processor`: the same per second of the processor, our process's with its database's. It waits for no disk and for
+    nobody else on the machine: stricter, and steadier.
+    """
 
     database: str
     work: str
     ours: list[float]
     limit: list[float]
+    processor: dict[str, list[float]]
     rows: dict[str, int]
 
     @property
     def ratio(self) -> float:
         """Of the rates within one run, the median of all runs."""
-        return median(mine / best for mine, best in zip(self.ours, self.limit, strict=True))
+        return _ratio(self.ours, self.limit)
+
+    @property
+    def processor_ratio(self) -> float:
+        """The same of the processor's time."""
+        return _ratio(self.processor["ours"], self.processor["limit"])
+
+
+def _ratio(ours: list[float], limit: list[float]) -> float:
+    return median(mine / best for mine, best in zip(ours, limit, strict=True))
 
 
 Side = Callable[[Database], Callable[[], int]]
@@ -66,24 +81,30 @@ def measure(place: Place, traces: Traces, cases: int, runs: int, batch: int) -> 
         ("post a file of events", _posted(lines, batch), _posted_by_sql(lines, traces, batch)),
     ):
         rates: dict[str, list[float]] = {"ours": [], "limit": []}
+        processor: dict[str, list[float]] = {"ours": [], "limit": []}
         left: dict[str, dict[str, Any]] = {}
         for run in range(runs):
             sides = [("ours", ours), ("limit", limit)]
             for name, side in sides if run % 2 == 0 else reversed(sides):
                 with place.copy() as database:
-                    rates[name].append(_rate(side(database), cases))
+                    rate, of_the_processor = _rates(side(database), cases, place)
+                    rates[name].append(rate)
+                    processor[name].append(of_the_processor)
                     left[name] = _told(database)
             _compare(work, left["ours"], left["limit"])
         rows = {table: count - untouched[table] for table, count in left["ours"]["rows"].items()}
-        yield Measured(place.dialect, work, rates["ours"], rates["limit"], {t: n for t, n in rows.items() if n})
+        written = {table: count for table, count in rows.items() if count}
+        yield Measured(place.dialect, work, rates["ours"], rates["limit"], processor, written)
 
 
-def _rate(work: Callable[[], int], cases: int) -> float:
-    started = time.perf_counter()
+def _rates(work: Callable[[], int], cases: int, place: Place) -> tuple[float, float]:
+    """How many a second, and how many a second of the processor."""
+    begun, used = time.perf_counter(), time.process_time() + processor_seconds(*place.processes())
     done = work()
-    took = time.perf_counter() - started
+    took = time.perf_counter() - begun
+    worked = time.process_time() + processor_seconds(*place.processes()) - used
     assert done == cases, f"{done} of {cases} were done"
-    return cases / took
+    return cases / took, cases / worked
 
 
 def _drained(batch: int) -> Side:
@@ -156,7 +177,7 @@ def _compare(work: str, ours: dict[str, Any], limit: dict[str, Any]) -> None:
 def report(measured: Sequence[Measured], machine: dict[str, Any]) -> str:
     """The table, for people."""
     lines = [", ".join(f"{name} {value}" for name, value in machine.items()), ""]
-    head = ("database", "work", "ours /s", "the limit /s", "ratio", "each run")
+    head = ("database", "work", "ours /s", "the limit /s", "ratio", "processor", "each run")
     rows = [
         (
             each.database,
@@ -164,18 +185,19 @@ def report(measured: Sequence[Measured], machine: dict[str, Any]) -> str:
             f"{median(each.ours):,.0f}",
             f"{median(each.limit):,.0f}",
             f"{each.ratio:.2f}",
+            f"{each.processor_ratio:.2f}",
             " ".join(f"{mine / best:.2f}" for mine, best in zip(each.ours, each.limit, strict=True)),
         )
         for each in measured
     ]
     widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head))]
     for row in [head, *rows]:
-        cells = [cell.rjust(widths[at]) if 1 < at < 5 else cell.ljust(widths[at]) for at, cell in enumerate(row)]
+        cells = [cell.rjust(widths[at]) if 1 < at < 6 else cell.ljust(widths[at]) for at, cell in enumerate(row)]
         lines.append("  ".join(cells).rstrip())
     lines += ["", "rows written by each side (net):"]
     for each in measured:
         lines.append(f"  {each.database}, {each.work}: " + ", ".join(f"{t} {n:+,}" for t, n in each.rows.items()))
-    lines += ["", f"aim: {AIM} of the limit"]
+    lines += ["", f'aim: {AIM} of the limit; "processor": the ratio of its time, the database\'s with ours']
     return "\n".join(lines)
 
 
@@ -202,7 +224,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             machine[place.dialect] = place.version
             measured += measure(place, traces, given.cases, given.runs, given.batch)
     if given.json:
-        results = [asdict(each) | {"ratio": round(each.ratio, 3)} for each in measured]
+        results = [
+            asdict(each) | {"ratio": round(each.ratio, 3), "processor_ratio": round(each.processor_ratio, 3)}
+            for each in measured
+        ]
         print(json.dumps({"machine": machine, "aim": AIM, "results": results}, indent=2))
     else:
         print(report(measured, machine))

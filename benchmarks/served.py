@@ -35,7 +35,12 @@ class Daemon:
 
     def processor_seconds(self, *others: int) -> float:
         """What it has used of the processor so far, with all threads and children, and these processes with it."""
-        return sum(_used(pid) for pid in (self.process.pid, *_children(self.process.pid), *others))
+        return processor_seconds(self.process.pid, *_children(self.process.pid), *others)
+
+
+def processor_seconds(*processes: int) -> float:
+    """What these processes have used of the processor so far."""
+    return sum(map(_used, processes))
 
 
 def settings_in(folder: Path, url: str, *, workflows: Path | None = None, more: str = "") -> Path:

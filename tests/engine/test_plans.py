@@ -17,11 +17,12 @@ from sqlalchemy import Connection, Select, event
 
 from tests.engine.test_statements import _adopt, _mixed
 from tests.engine.worlds import World
-from tests.store.test_plans import fill
+from tests.store.test_plans import fill, scans
 from vipflow.engine import writing
 from vipflow.store import work
 from vipflow.store.database import Database, open_database
 from vipflow.store.schema import create_all
+from vipflow.store.tables import metadata
 from vipflow.store.writes import Write
 
 BIG = ("subjects", "cases", "timers", "names", "history", "inbox", "messages")
@@ -155,9 +156,9 @@ def _walks(plan: str, table: str) -> bool:
     first rows of an index in its order does not.
     """
     lines = [line.strip().removeprefix("->").strip() for line in plan.splitlines()]
-    if any(line.startswith((f"SCAN {table}", f"Seq Scan on {table}")) for line in lines):
+    if scans(plan, metadata.tables[table]):
         return True
     unbounded = not plan.startswith("Limit") or any(line.startswith("Sort") for line in lines)
     conditions = [below.startswith("Index Cond") for below in [*lines, ""][1:]]
-    indexes = re.compile(rf"Index (Only )?Scan.* on {table}\b")
+    indexes = re.compile(rf"(Parallel )?Index (Only )?Scan.* on {table}\b")
     return unbounded and any(indexes.match(line) and not met for line, met in zip(lines, conditions, strict=True))
