@@ -13,7 +13,7 @@ from tests.cli.strange import KNOWN, NASTY, NUMBERS, events, lines_of_bytes, lin
 from tests.cli.test_tree import LEAVES
 from tests.cli.told import World, begin, say
 from vipflow.config import sections, shipped
-from vipflow.operations.installation import load_workflow_files
+from vipflow.operations.workflow_files import load_workflow_files
 
 WORKFLOWS = load_workflow_files(shipped("workflows"))
 LINES = st.integers(0, 9).flatmap(

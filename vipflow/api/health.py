@@ -31,7 +31,7 @@ class Health(msgspec.Struct, frozen=True):
 class Unready(msgspec.Struct, frozen=True):
     """One reason why a daemon should not be sent work: a word for programs and a sentence."""
 
-    reason: Literal["starting", "stopping", "database", "schema"]
+    reason: Literal["starting", "stopping", "database", "schema", "files"]
     says: str
 
 

@@ -7,6 +7,7 @@ step to keep. So they are asked only after the files have lost something (`engin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, exists, func, or_, select, tuple_
@@ -15,7 +16,8 @@ from vipflow.store.tables import cases, inbox, messages, timers
 from vipflow.store.types import any_of
 
 
-class StoredState(NamedTuple):
+@dataclass(frozen=True)
+class StoredState:
     """Cases of a workflow that are in one state, under one version of their facts."""
 
     workflow: str
@@ -24,7 +26,8 @@ class StoredState(NamedTuple):
     count: int
 
 
-class StoredTimer(NamedTuple):
+@dataclass(frozen=True)
+class StoredTimer:
     """Armed timers of one name, of cases in one state that pinned one policy."""
 
     workflow: str
