@@ -124,7 +124,7 @@ def test_a_bounce_that_says_it_of_the_mailbox_does_not(shop: Shop, diagnosis: st
         ({"address": ZOE, "message": "X-1:2:y:z"}, "no mail of ours is 'X-1:2:y:z'"),
         ({"address": "zoe"}, "'zoe' is no e-mail address"),
         ({"address": "zoe@elan.example\0"}, "holds the character U+0000"),
-        ({"adress": ZOE}, "message.bounce takes: address, diagnosis, message, permanent"),
+        ({"adress": ZOE}, "message.bounce takes address, diagnosis, message, permanent"),
     ],
 )
 def test_a_bounce_of_nothing_is_bad_input(shop: Shop, data: dict[str, Any], says: str) -> None:
