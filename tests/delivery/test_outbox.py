@@ -282,14 +282,14 @@ def test_files_that_were_being_written_when_it_stopped_are_known_to_be_there(lib
     asked: list[threading.Event] = []
 
     class Slow(FileTransport):
-        def _write_all(self, parcels: Sequence[Parcel], stopped: threading.Event) -> Sequence[Outcome]:
+        def _write_all(self, parcels: Sequence[Parcel], stopped: threading.Event, now: datetime) -> Sequence[Outcome]:
             asked.append(stopped)
-            return super()._write_all(parcels, stopped)
+            return super()._write_all(parcels, stopped, now)
 
-        def _write(self, parcel: Parcel) -> Outcome:
+        def _write(self, parcel: Parcel, now: datetime) -> Outcome:
             begun.set()
             assert go_on.wait(10)
-            return super()._write(parcel)
+            return super()._write(parcel, now)
 
     library.delivery.transport = Slow(tmp_path / "mails")
 
