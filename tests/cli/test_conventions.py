@@ -81,7 +81,9 @@ def test_refused_is_three_and_says_why(cli: Cli, nord: int) -> None:
 
 def test_not_found_is_four(cli: Cli, nord: int) -> None:
     assert cli("history", "C-7K3F-9QTD").code == 4
-    assert cli("history", "C-7K3F-9QTD").err == "there is no record C-7K3F-9QTD\n"
+    assert cli("history", "C-7K3F-9QTD").err == (
+        "there is no record C-7K3F-9QTD; `vipflow customer list --search TEXT` looks for customers\n"
+    )
     assert cli("incident", "show", "N-7K3F-9QTD").code == 4
     assert cli("mail", "show", "x").code == 4
     assert cli("calendar", "renewal", "--anniversary", "2025-01-16", "--policy", "vip-2023").code == 4
