@@ -182,6 +182,9 @@ class _Chain:
         return ref
 
     def _move(self, machine: Machine, case: Case, event: Event, depth: int) -> Refusal | Stale | None:
+        if case.state not in machine.labels:
+            says = f"{case.ref} is {case.state}, a state that its file does not declare; see `vipflow workflow apply`"
+            raise WorkflowError(machine.name, says)
         change = machine.changes.get(event.name)
         kind = change.kind if change is not None else INTERNAL
         view = replace(self.view, case=case)

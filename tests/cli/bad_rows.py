@@ -1194,39 +1194,23 @@ ACTS = [
     ),
     asked(
         "a number that no policy has",
-        (
-            "policy vip-2024: 2 problems\n"
-            "  - order_du_days is not a number of this policy (did you mean order_due_days?)\n"
-            "  - valid numbers: adobe_mails_before_anniversary_days, authorization_expires_days, "
-            "categories_without_authorization, deactivation_after_due_days, deactivation_notice_days, "
-            "discount_levels, discount_look_back_days, enterprise_quantity_at_most, first_anniversary_from, "
-            "first_term_months, invitation_life_days, invitation_reminder_days, lines_at_most, "
-            "longest_first_term_months, office_closes, office_days, office_opens, order_due_days, "
-            "order_reminder_after_days, order_reminder_every_days, overdue_every_days, parked_hours, "
-            "payment_reminder_days, quantity_at_most, renewal_reminder_after_opening_days, "
-            "renewal_reminder_before_closing_days, renewal_reminder_in_the_middle, renews_by_itself, "
-            "return_days, seat_duration_unit, seat_part_month, upcoming_before_days, upcoming_strict, "
-            "window_closes_after_days, window_opens_before_days"
-        ),
-        "reseller",
+        "policy vip-2024: order_du_days is not a number of this policy (did you mean order_due_days?)",
+        "policy",
         "set",
-        "--number",
         "order_du_days=3",
     ),
     asked(
         "a number that is none",
-        'policy vip-2024: order_due_days = "soon": write a whole number or null, not a text',
-        "reseller",
+        'policy vip-2024: order_due_days = "soon": write a whole number or "none", not a text',
+        "policy",
         "set",
-        "--number",
         "order_due_days=soon",
     ),
     asked(
         "a number nested too deep",
-        "--number: order_due_days is nested too deep; write NAME=VALUE",
-        "reseller",
+        "the numbers: order_due_days is nested too deep; write NAME=VALUE",
+        "policy",
         "set",
-        "--number",
         "order_due_days=" + "[" * 20_000,
     ),
     asked(
@@ -1507,7 +1491,7 @@ FILES = [
         code=1,
         files={"x": b"{}"},
     ),
-    asked("importing a folder", ".: it cannot be read: Is a directory; name a CSV file", "customer", "import", "."),
+    asked("importing a folder", ".: it cannot be read: it is a folder; name a CSV file", "customer", "import", "."),
     asked(
         "importing an empty file",
         "x.csv: it is empty; its first line names the columns",
@@ -1662,7 +1646,10 @@ FILES = [
     ),
     checked(
         "a workflow file that leaves",
-        ("\nworkflows:\n  - workflow {folder}/w/mine.py: line 3: SystemExit: 3\n\n1 problem."),
+        (
+            "\nworkflows:\n  - w/mine.py line 3: it ends the program (sys.exit); a workflow file only declares\n"
+            "        sys.exit(3)\n\n1 problem."
+        ),
         1,
         **{"config.toml": OWN, "w/mine.py": b"import sys\n\nsys.exit(3)\n"},
     ),
@@ -1671,7 +1658,8 @@ FILES = [
         (
             "\n"
             "workflows:\n"
-            "  - workflow {folder}/w/mine.py: line 1: ModuleNotFoundError: No module named 'nowhere_at_all'\n"
+            "  - w/mine.py line 1: there is no module 'nowhere_at_all'; install it beside vipflow, or do without it\n"
+            "        import nowhere_at_all\n"
             "\n"
             "1 problem."
         ),
@@ -1680,19 +1668,13 @@ FILES = [
     ),
     checked(
         "a workflow file that is no Python",
-        ("\nworkflows:\n  - workflow {folder}/w/mine.py: line 1: SyntaxError: invalid syntax\n\n1 problem."),
+        ("\nworkflows:\n  - w/mine.py line 1: this is no Python: invalid syntax\n        def\n\n1 problem."),
         1,
         **{"config.toml": OWN, "w/mine.py": b"def"},
     ),
     checked(
         "a workflow file that is binary",
-        (
-            "\n"
-            "workflows:\n"
-            "  - workflow {folder}/w/mine.py: SyntaxError: source code string cannot contain null bytes\n"
-            "\n"
-            "1 problem."
-        ),
+        ("\nworkflows:\n  - w/mine.py: this is no Python: source code string cannot contain null bytes\n\n1 problem."),
         1,
         **{"config.toml": OWN, "w/mine.py": b"\x7fELF\0\xff"},
     ),
@@ -1713,17 +1695,21 @@ FILES = [
         (
             "\n"
             "e-mail templates:\n"
-            "  - {folder}/t/payment_reminder/de: is not read; mails are written in fr and en\n"
-            "  - {folder}/t/invitation/fr/subject.txt line 1: '__mro__' is no fact\n"
-            "  - {folder}/t/invitation/en/subject.txt line 1: Pow is not part of the templates' language\n"
-            "  - {folder}/t/payment_reminder/fr/body.txt: it is not UTF-8 (byte 0); save it in UTF-8\n"
-            "  - {folder}/t/payment_reminder/en/body.txt line 1: Unexpected end of template. Jinja was "
-            "looking for the following tags: 'elif' or 'else' or 'endif'. The innermost block that needs to "
-            "be closed is 'if'.\n"
-            "  - {folder}/t/payment_received/fr/body.txt line 1: payment_received/fr/body.txt includes "
-            "payment_received/fr/body.txt: without end\n"
-            "  - {folder}/t/payment_received/en/body.txt line 1: a loop is written {% for line in lines %}, "
+            "  - t/payment_reminder/de: is not read; mails are written in fr and en\n"
+            "  - t/invitation/fr/subject.txt line 1: '__mro__' is no fact\n"
+            "        {{ customer.__class__.__mro__ }}\n"
+            "  - t/invitation/en/subject.txt line 1: nothing can be computed; let the workflow's vocabulary give the "
+            "fact\n"
+            "        {{ 9**9**9 }}\n"
+            "  - t/payment_reminder/fr/body.txt: it is not UTF-8 (byte 0); save it in UTF-8\n"
+            "  - t/payment_reminder/en/body.txt line 1: {% if %} is never closed; write {% endif %} where it ends\n"
+            "        {% if company %}\n"
+            "  - t/payment_received/fr/body.txt line 1: payment_received/fr/body.txt includes "
+            "payment_received/fr/body.txt, without end; take one {% include %} out\n"
+            "        {% include 'payment_received/fr/body.txt' %}\n"
+            "  - t/payment_received/en/body.txt line 1: a loop is written {% for line in lines %}, "
             "over a list of the facts\n"
+            "        {% for x in range(10**9) %}.{% endfor %}\n"
             "\n"
             "7 problems."
         ),
@@ -1744,7 +1730,7 @@ FILES = [
         (
             "\n"
             "policies:\n"
-            "  - mine.toml: Invalid value (at end of document); a policy file has name, description and "
+            "  - p/mine.toml: Invalid value (at end of document); a policy file has name, description and "
             "[[versions]]\n"
             "\n"
             "1 problem."
@@ -1757,11 +1743,15 @@ FILES = [
         (
             "\n"
             "catalogue:\n"
-            "  - c.toml: product 1 (3): sku = 3: expected 8 digits, CA, CB or CC, two characters of level, "
+            "  - c.toml line 1: product 1 (3): sku = 3: expected 8 digits, CA, CB or CC, two characters of level, "
             "A12\n"
-            "  - c.toml: product 1 (3): name is missing\n"
-            "  - c.toml: product 1 (3): segment is missing\n"
-            "  - c.toml: product 1 (3): family is missing\n"
+            "        [[products]]\n"
+            "  - c.toml line 1: product 1 (3): name is missing\n"
+            "        [[products]]\n"
+            "  - c.toml line 1: product 1 (3): segment is missing\n"
+            "        [[products]]\n"
+            "  - c.toml line 1: product 1 (3): family is missing\n"
+            "        [[products]]\n"
             "\n"
             "4 problems."
         ),
@@ -1770,7 +1760,10 @@ FILES = [
     ),
     checked(
         "a workflow file that raises",
-        ("\nworkflows:\n  - workflow {folder}/w/mine.py: line 3: RuntimeError: nobody thought of this\n\n1 problem."),
+        (
+            "\nworkflows:\n  - w/mine.py line 3: it raises RuntimeError: nobody thought of this\n"
+            '        raise RuntimeError("nobody thought of this")\n\n1 problem.'
+        ),
         1,
         **{"config.toml": OWN, "w/mine.py": WORKFLOW},
     ),

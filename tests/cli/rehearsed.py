@@ -30,7 +30,7 @@ def build(url: str) -> None:
     create_all(database)
     clock = StillClock(BEGINS)
     world = World(with_database(shipped_files(), database, clock), clock)
-    resellers.add_reseller(world.installation, key="north", name="North Licences")
+    resellers.add_reseller(world.installation, key="north", name="North Licences", overrides={"return_days": 15})
     for name, role in (("ada", "admin"), ("bob", "account_manager")):
         team.add_member(
             world.installation, world.who(None), email=f"{name}@north.example", name=name.title(), role=role

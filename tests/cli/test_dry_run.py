@@ -24,7 +24,9 @@ EVENTS = json_lines(
 )
 ACTS = {
     "reseller add": "south --name South",
-    "reseller set": "--number order_due_days=21 --phone 0240",
+    "reseller set": "--phone 0240",
+    "policy set": "payment_reminder_days=5 --customer pending",
+    "policy unset": "return_days",
     "team add": "cleo@north.example --name Cleo",
     "team role": "bob@north.example support",
     "team change": "bob@north.example --phone 0240",
@@ -77,16 +79,23 @@ ACTS = {
     "catchup approve": "--reason read --discard-older-than 3",
     "catchup skip-grace": "--reason late",
 }
-BY_THEIR_OWN_TESTS = {"customer import", "db migrate", "audit seal", "audit restored"}
+BY_THEIR_OWN_TESTS = {"customer import", "db migrate", "audit seal", "audit restored", "policy apply", "workflow apply"}
 WITHOUT = {
     "demo": "plays in a folder of its own, and asks before it writes into one that is not",
     "serve": "runs for ever; what it will do say next, timers and catchup show",
+    "init": "makes a folder, and overwrites nothing",
+    "completion": "prints a script, and writes it only where --install asks for that",
+    "backup": "writes a file of its own, and overwrites nothing",
+    "restore": "checks the file first, and fills a database that holds nothing",
+    "db export": "writes a file of its own, and overwrites nothing",
+    "db import": "checks the file first, and fills a database that holds nothing",
     "mail preview": "writes files only where it is told to, with --out",
 }
 READ = {
     *("check", "explain", "next", "history", "timers", "simulate", "doctor", "verify", "version", "db status"),
     *(f"{noun} list" for noun in ("reseller", "team", "customer", "authorization", "order", "renewal", "return")),
     *(f"{noun} list" for noun in ("mail", "incident", "hold", "daemon", "workflow", "audit")),
+    *("policy list", "policy show", "policy diff", "config show", "config diff"),
     *("task list", "catalogue list", "catalogue show"),
     *(f"{noun} show" for noun in ("reseller", "customer", "authorization", "order", "return", "mail", "incident")),
     *(f"{noun} show" for noun in ("catchup", "workflow", "audit")),

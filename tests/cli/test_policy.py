@@ -73,7 +73,7 @@ def test_programs_are_told_too_whom_it_concerns(cli: Cli, elan_in_march: str) ->
     [
         (("set", "order_due_dais=3"), 2, "did you mean order_due_days?"),
         (("set", "order_due_days"), 2, "write NAME=VALUE"),
-        (("set", "order_due_days=0"), 2, "order_due_days = 0: write 1 or more"),
+        (("set", "order_due_days=0"), 2, "order_due_days = 0: must be at least 1"),
         (("set", "authorization_expires_days=7"), 2, "give either order_due_days or authorization_expires_days"),
         (("set", "order_due_days=3", "order_due_days=4"), 2, "order_due_days is given twice"),
         (("set", "order_due_days=0", "--customer", "k-1"), 2, "order_due_days = 0"),
@@ -82,7 +82,7 @@ def test_programs_are_told_too_whom_it_concerns(cli: Cli, elan_in_march: str) ->
         (("diff", "edited.toml"), 2, "edited.toml is not there"),
         (("diff", "--after", "x"), 2, "is no place in this list"),
         (("diff", "--workflow", "orders"), 4, "did you mean order?"),
-        (("apply", "--reason", " ", "--yes"), 2, "say why"),
+        (("apply", "--reason", " ", "--yes"), 2, "--reason: it is empty"),
         (("apply", "--reason", "why not"), 2, "there is nobody to ask"),
         (("show", "vip-2024", "--customer", "k-1"), 2, "a policy by name is nobody's"),
         (("show", "--on", "2024-02-30"), 2, "is no day of the calendar"),

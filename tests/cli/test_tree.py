@@ -57,6 +57,7 @@ SHORT = {
     "team list": "who works here",
     "daemon list": "those of a month",
     "workflow list": "as many as files",
+    "policy list": "as many as files",
 }
 
 

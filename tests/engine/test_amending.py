@@ -11,7 +11,6 @@ from tests.engine.lending import LATER, LENT, LIBRARY, LibraryTrade, numbers
 from tests.engine.worlds import START, World, at, counted_statements
 from vipflow.amending import Amendment
 from vipflow.case import Actor
-from vipflow.engine import amending
 from vipflow.engine.amending import Answer, amend_cases, foresee
 from vipflow.engine.verify import verify
 from vipflow.errors import BadInput, WorkflowError
@@ -40,10 +39,11 @@ def loan(world: World, reader: str | None = None, book: str = "Emma") -> str:
     return str(world.applied("loan.lend", f"readers/{reader}", {"book": book}).case)
 
 
-def amended(world: World, *amendments: Amendment, reason: str = "new house rules") -> list[Answer]:
+def amended(world: World, *amendments: Amendment, reason: str = "new house rules", at_once: int = 500) -> list[Answer]:
     return amend_cases(
-        world.engine, world.tenant, amendments, BOSS, reason, act="policy.apply", target="policy/library"
-    )
+        world.engine, world.tenant, amendments, BOSS, reason, act="policy.apply", target="policy/library",
+        at_once=at_once,
+    )  # fmt: skip
 
 
 def assert_clean(world: World) -> None:
@@ -235,10 +235,9 @@ def test_its_statements_do_not_grow_with_the_cases(library: World) -> None:
     assert len(more) == len(some)
 
 
-def test_more_than_one_batch_is_amended_batch_by_batch(library: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(amending, "AT_ONCE", 2)
+def test_more_than_one_batch_is_amended_batch_by_batch(library: World) -> None:
     refs = [loan(library) for _ in range(5)]
-    amended(library, *(Amendment(ref, numbers(loan_days=20)) for ref in refs))
+    amended(library, *(Amendment(ref, numbers(loan_days=20)) for ref in refs), at_once=2)
     assert [json.loads(row.details)["cases"] for row in library.rows("audit")] == [2, 2, 1]
     assert_clean(library)
 

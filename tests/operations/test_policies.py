@@ -242,18 +242,17 @@ def test_a_second_time_nothing_changes(world: World) -> None:
     assert diff(world).cases == 0
 
 
-def test_stopped_half_way_it_goes_on_when_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_half_way_it_goes_on_when_asked_again(world: World) -> None:
     for name in ("Élan", "Blé Noir", "Cidre"):
         world.authorize(world.invite(name))
     set_numbers(world, order_due_days=10)
-    monkeypatch.setattr("vipflow.operations.repinning.PAGE", 1)
 
     def enough(amended: int) -> None:
         if amended >= 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        applied(world, progress=enough)
+        applied(world, progress=enough, page=1)
     assert applied(world).amended == 8
     assert diff(world).cases == 0
     assert_sound(world)

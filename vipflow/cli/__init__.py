@@ -22,7 +22,7 @@ from vipflow.cli.completion import COMPLETES
 from vipflow.cli.helping import Tree, help_asked_for
 from vipflow.cli.output import BAD_INPUT, FAULT, Output
 from vipflow.cli.session import for_reseller
-from vipflow.errors import FileUnusable, VipflowError
+from vipflow.errors import NO_ROOM, FileUnusable, VipflowError
 
 if TYPE_CHECKING:
     from typer._click.core import Context
@@ -113,8 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Runs one command; its exit code. What goes wrong is one clear message on stderr, never a traceback."""
     out = Output(json="--json" in arguments)
-    if "--reseller" in arguments[:-1]:
-        key = arguments[arguments.index("--reseller") + 1]
+    key = _reseller_in(arguments)
+    if key is not None:
         out.told = lambda text: for_reseller(text, key)
     for argument in arguments:
         if not argument.isprintable() and any("\ud800" <= character <= "\udfff" for character in argument):
@@ -150,6 +150,8 @@ def run(arguments: list[str]) -> int:
         except OSError as fault:
             if "VIPFLOW_TRACEBACK" in os.environ:
                 raise
+            if fault.filename is None and fault.errno not in NO_ROOM:  # a network's, say
+                out.fail(Unexpected(fault), FAULT)
             unusable = FileUnusable.of(fault)
             out.fail(unusable, unusable.exit_code)
         except Exception as fault:  # the edge of the program: nothing may leave as a traceback
@@ -159,6 +161,16 @@ def run(arguments: list[str]) -> int:
     except typer.Exit as end:
         return end.exit_code
     return answer if isinstance(answer, int) else 0
+
+
+def _reseller_in(arguments: Sequence[str]) -> str | None:
+    """What `--reseller KEY` or `--reseller=KEY` names."""
+    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
+        if argument == "--reseller":
+            return following
+        if argument.startswith("--reseller="):
+            return argument.partition("=")[2]
+    return None
 
 
 class Unexpected(VipflowError):

@@ -32,8 +32,8 @@ def add_to(app: typer.Typer) -> None:
     policy = group("policy", "See and change the numbers of the business, and let running cases follow.")
     command(policy, "list", needs="files")(list_)
     command(policy, "show")(show)
-    command(policy, "set")(set_)
-    command(policy, "unset")(unset)
+    command(policy, "set", act="rehearsed")(set_)
+    command(policy, "unset", act="rehearsed")(unset)
     command(policy, "diff")(diff)
     command(policy, "apply")(apply)
     app.add_typer(policy)
@@ -57,7 +57,7 @@ def show(
     session: Session,
     name: Annotated[
         str | None,
-        typer.Argument(help="A policy as its file has it; left out, the numbers of the reseller.", metavar="[POLICY]"),
+        typer.Argument(help="A policy as its file has it; left out, the numbers of the reseller.", metavar="POLICY"),
     ] = None,
     customer: Customer = None,
     on: Annotated[

@@ -81,7 +81,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
             sole.tell(url_of(listening), HostClock().now())
         story.go_on(settings.clock, database)
         opened.callback(_let_the_story_stand, settings, database)  # also where nothing comes of it
-        installation = open_installation(settings)
+        installation = open_installation(settings, looks=True)
         opened.callback(installation.close)
         if installation.engine.unfit is not None:
             raise installation.engine.unfit

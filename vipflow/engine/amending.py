@@ -51,8 +51,9 @@ def amend_cases(
     act: str,
     target: str,
     details: Mapping[str, Any] | None = None,
+    at_once: int = AT_ONCE,
 ) -> list[Answer]:
-    """Amends cases of one tenant and answers each, in the order given; at most `AT_ONCE` in a transaction.
+    """Amends cases of one tenant and answers each, in the order given; at most `at_once` in a transaction.
 
     An answer returned is on disk, with the act in the audit (`act`, `target`, `details`) of the transaction that did
     it. What cannot be is left, with its reasons, and the others stand; applied again nothing changes. Raises BadInput
@@ -65,8 +66,8 @@ def amend_cases(
         raise BadInput("the amendments", f"{twice} stands there twice", "amend a case once")
     audited = Act(tenant, actor.kind, actor.name, act, target, reason.strip(), details or {})
     answers: list[Answer] = []
-    for first in range(0, len(amendments), AT_ONCE):
-        answers += _amend(engine, list(amendments[first : first + AT_ONCE]), actor, audited)
+    for first in range(0, len(amendments), at_once):
+        answers += _amend(engine, list(amendments[first : first + at_once]), actor, audited)
     return answers
 
 

@@ -8,8 +8,8 @@ more, nothing can be stranded, and one row is read; only where something has gon
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -36,13 +36,15 @@ class Declared(msgspec.Struct, frozen=True, omit_defaults=True):
     timers: tuple[str, ...]
     facts: int
     shape: str
+    settled: tuple[str, ...] | None = None
+    """None where an earlier release kept it without."""
 
 
 class Stranded(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something stored that the files do not declare: `what` says of which kind, `name` which."""
 
     what: str
-    """workflow, state, timer or facts."""
+    """workflow, state, settled, timer or facts."""
     workflow: str
     name: str
     count: int
@@ -56,7 +58,7 @@ class Misfit(VipflowError):
     def __init__(self, stranded: Sequence[Stranded]) -> None:
         problems = [each.says for each in stranded]
         remedy = "`vipflow workflow apply` shows what each would become, and does it"
-        if all(each.what in ("workflow", "facts") for each in stranded):
+        if all(each.what in ("workflow", "facts", "settled") for each in stranded):
             remedy = "until then nothing is done; you can look at everything"
         super().__init__(f"what is stored does not fit the workflow files: {listed(problems)}\n{remedy}")
         self.problems = problems
@@ -77,21 +79,31 @@ def _declared(machine: Machine) -> Declared:
     shape = " ".join(
         f"{field.name}:{field.type}{'' if field.required else '?'}" for field in msgspec.structs.fields(machine.facts)
     )
-    return Declared(tuple(sorted(machine.states)), tuple(rules), machine.facts.facts_version, shape)
+    return Declared(
+        tuple(sorted(machine.states)), tuple(rules), machine.facts.facts_version, shape, tuple(sorted(machine.settled))
+    )
 
 
-def misfit(database: Database, workflows: Workflows, trade: Any) -> Misfit | None:
-    """What keeps these files from working on this database; None where all fits, which is then remembered."""
+def misfit(database: Database, workflows: Workflows, trade: Any, *, looks: bool = False) -> Misfit | None:
+    """What keeps these files from working on this database; None where all fits, which is then remembered.
+
+    With `looks` the states of all cases are looked through in any case: a daemon with older files may have gone on
+    after others found that all fits.
+    """
     now = declared_by(workflows)
     with database.read() as connection:
         then = _remembered(connection)
-        if then == now:
+        if then == now and not looks:
             return None
         where = _lost(then, now) if then is not None else EVERYWHERE
+        if looks:
+            where = replace(where, states=True)
         if where != NOWHERE:
             stranded = _stranded(connection, workflows, trade, where)
             if stranded:
                 return Misfit(stranded)
+        if then == now:
+            return None
     with contextlib.suppress(VipflowError), database.write() as connection:  # whoever may only read, looks again
         remember(connection, workflows)
     return None
@@ -142,11 +154,19 @@ def _lost(then: Mapping[str, Declared], now: Mapping[str, Declared]) -> Where:
             states = True
             continue
         states = states or not {*before.states} <= {*after.states} or after.facts < before.facts
+        states = states or bool(_resettled(before, after))
         if any(rule.partition(":")[0] in after.states for rule in {*before.timers} - {*after.timers}):
             timers.add(workflow)
         if after.shape != before.shape or after.facts != before.facts:
             facts.add(workflow)
     return Where(states, frozenset(timers), frozenset(facts))
+
+
+def _resettled(before: Declared, after: Declared) -> frozenset[str]:
+    """States that count as settled now and did not, or the other way round."""
+    if before.settled is None or after.settled is None:
+        return frozenset()
+    return frozenset(before.settled).symmetric_difference(after.settled)
 
 
 # --- looking -------------------------------------------------------------------------------------------------------
@@ -159,8 +179,13 @@ def all_stranded(connection: Connection, workflows: Workflows, trade: Any) -> li
 
 def _stranded(connection: Connection, workflows: Workflows, trade: Any, where: Where) -> list[Stranded]:
     found: dict[tuple[str, str, str, str], Stranded] = {}
+    then = _remembered(connection) or {}
+    turned = {
+        machine.name: _resettled(then[machine.name], _declared(machine)) if machine.name in then else frozenset()
+        for machine in workflows
+    }
     for row in stored.stored_states(connection) if where.states else ():
-        for each in _of_state(workflows, row):
+        for each in _of_state(workflows, row, turned.get(row.workflow, frozenset())):
             key = (each.what, each.workflow, each.name, each.state)
             before = found.get(key)
             found[key] = _together(before, each, workflows) if before is not None else each
@@ -177,13 +202,15 @@ def _stranded(connection: Connection, workflows: Workflows, trade: Any, where: W
     return list(found.values())
 
 
-def _of_state(workflows: Workflows, row: stored.StoredState) -> Iterable[Stranded]:
+def _of_state(workflows: Workflows, row: stored.StoredState, turned: Collection[str]) -> Iterable[Stranded]:
     machine = workflows.get(row.workflow)
     if machine is None:
         yield _gone(workflows, row.workflow, row.count)
         return
     if row.state not in machine.states:
         yield _undeclared(machine, row.state, row.count)
+    elif row.state in turned:
+        yield _turned(machine, row.state, row.count)
     if row.facts_version > machine.facts.facts_version:
         says = (
             f"{_cases(row.count)} of {machine.name} {_have(row.count)} facts of version {row.facts_version}, "
@@ -208,12 +235,23 @@ def _undeclared(machine: Machine, state: str, count: int) -> Stranded:
     return Stranded("state", machine.name, state, count, says)
 
 
+def _turned(machine: Machine, state: str, count: int) -> Stranded:
+    was, is_ = ("no settled one", "settled") if state in machine.settled else ("settled", "no settled one")
+    says = (
+        f"{_cases(count)} of {machine.name} {_are(count)} {state}, which was {was} when they came there and is {is_} "
+        f"by the file: which states are settled stays, once cases are in them; give the new meaning to a new state"
+    )
+    return Stranded("settled", machine.name, state, count, says)
+
+
 def _together(one: Stranded, other: Stranded, workflows: Workflows) -> Stranded:
     """The same state under two versions of the facts."""
     count = one.count + other.count
     machine = workflows.get(one.workflow)
     if machine is None:
         return _gone(workflows, one.workflow, count)
+    if one.what == "settled":
+        return _turned(machine, one.name, count)
     return _undeclared(machine, one.name, count) if one.what == "state" else one
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vipflow.engine.batch import Batch
 from vipflow.engine.envelope import Verdict
-from vipflow.engine.inbox import envelope_from_row, frame_from_row
+from vipflow.engine.inbox import frame_from_row
 from vipflow.engine.posting import Posting
 from vipflow.engine.verdicts import quarantined, waited_too_long
 from vipflow.engine.writing import Answered
@@ -102,7 +102,7 @@ def expire_parked(engine: Engine, most: int) -> int:
             batch = Batch(connection, engine.workflows, engine.trade, tenant, now, {})
             answered = []
             for row in (r for r in rows if r.tenant == tenant_id):
-                envelope = envelope_from_row(engine.workflows, row)
+                envelope = frame_from_row(row)
                 batch.strangers.append((None, waited_too_long(envelope, row.waiting_for)))
                 verdict = Verdict(row.source, row.event_id, row.type, "parked", waiting_for=row.waiting_for)
                 answered.append(Answered(envelope, verdict, row.received_at, None, known=True))

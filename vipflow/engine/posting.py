@@ -27,6 +27,7 @@ from vipflow.engine.verdicts import (
 )
 from vipflow.engine.writing import Answered
 from vipflow.errors import BadInput, Busy, Conflict, NotFound, VipflowError
+from vipflow.facts import FactsError
 from vipflow.references import reference
 from vipflow.store import work as store
 from vipflow.workflow import REQUEST, Reason
@@ -48,6 +49,8 @@ def post(engine: Engine, tenant: int, envelopes: list[Envelope]) -> list[Answer]
         except Busy as busy:
             if attempt == TRIES or not _undone_for_another(busy):
                 raise
+        except FactsError:  # one record that cannot be read stops only itself
+            break
         except VipflowError:
             raise
         except Exception:  # somebody was faster, a reference collides, or one event cannot be kept: look closer
@@ -64,6 +67,9 @@ def _post_alone(engine: Engine, tenant: int, envelope: Envelope) -> Answer:
     for salt in range(SALTS):
         try:
             return _transact(engine, tenant, [envelope], salt=salt)[0]
+        except FactsError as fault:
+            problem = fault
+            break
         except VipflowError:
             raise
         except Exception as fault:  # the last one is told in the verdict

@@ -13,7 +13,7 @@ import msgspec
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
-from vipflow.config import Settings, variables, written_in
+from vipflow.config import Settings, sections, variables, written_in
 
 MASK = "***"
 _SECRET_WORDS = frozenset({"password", "sslpassword"})
@@ -48,7 +48,7 @@ def configuration(settings: Settings) -> Configuration:
     by_variable = {place: name for name, place in variables().items()}
     set_now = {name.upper() for name in os.environ}
     found = []
-    for section in type(settings).model_fields:
+    for section in sections():
         table = getattr(settings, section)
         for key in type(table).model_fields:
             name, value = f"{section}.{key}", told(getattr(table, key))
@@ -59,6 +59,11 @@ def configuration(settings: Settings) -> Configuration:
                 found.append(Setting(name, value, "file", line=_line(text, section, key)))
             else:
                 found.append(Setting(name, value, "default"))
+    for profile, of_it in settings.imports.items():  # has no defaults and no variables
+        for key, value in of_it.model_dump(exclude_unset=True).items():
+            found.append(
+                Setting(f"imports.{profile}.{key}", told(value), "file", line=_line(text, f"imports.{profile}", key))
+            )
     return Configuration(file.resolve() if file is not None else None, found)
 
 

@@ -70,7 +70,11 @@ def trade_of(workflows: Workflows, book: PolicyBook, catalogue: Catalogue) -> Tr
 
 
 def open_installation(
-    settings: Settings, *, clock: Clock | None = None, schema: Literal["current", "any"] = "current"
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    schema: Literal["current", "any"] = "current",
+    looks: bool = False,
 ) -> Installation:
     """Loads the files and opens the database. Where its tables are not ours, SchemaError says what to do.
 
@@ -84,7 +88,7 @@ def open_installation(
             return with_database(files, database, clock)
         require_current(database)
         opened = with_database(files, database, clock)
-        opened.engine.unfit = misfit(database, files.workflows, files.trade)
+        opened.engine.unfit = misfit(database, files.workflows, files.trade, looks=looks)
         return opened
     except BaseException:
         database.dispose()

@@ -144,7 +144,7 @@ class _Planning:
         self.gone = [(each.workflow, each.name) for each in stranded if each.what == "state"]
         self._check_wishes()
         for each in stranded:
-            if each.what in ("workflow", "facts"):
+            if each.what in ("workflow", "facts", "settled"):
                 self.cannot.append(each.says)
             elif each.what == "state":
                 self._state(self.workflows[each.workflow], each)

@@ -197,9 +197,11 @@ def numbers_given(given: Sequence[str], what: str) -> dict[str, Any]:
         if name in found:
             raise BadInput(what, f"{name} is given twice", "give it once")
         try:
-            found[name] = json.loads(value)
-        except (ValueError, RecursionError):
+            found[name] = json.loads(value, parse_constant=str)
+        except ValueError:
             found[name] = value
+        except RecursionError:
+            raise BadInput(what, f"{name} is nested too deep", "write NAME=VALUE") from None
         if found[name] is None:
             found[name] = NULL
     return found

@@ -17,7 +17,16 @@ from vipflow.engine.amending import amend_cases
 from vipflow.errors import BadInput
 from vipflow.operations.allowed import not_allowed_to
 from vipflow.operations.installation import Installation
-from vipflow.operations.repinning import CaseChanged, Foreseen, Left, Repinning, Selection, WhatIf, left_as_they_are
+from vipflow.operations.repinning import (
+    PAGE,
+    CaseChanged,
+    Foreseen,
+    Left,
+    Repinning,
+    Selection,
+    WhatIf,
+    left_as_they_are,
+)
 from vipflow.operations.who import Who
 from vipflow.operations.words import event_label
 from vipflow.workflow import Reason, Text
@@ -160,6 +169,7 @@ def apply_policies(
     selection: Selection = EVERYTHING,
     *,
     progress: Progress | None = None,
+    page: int = PAGE,
 ) -> Applied:
     """Lets running cases follow the numbers in force now, some hundred customers at a time, each page on disk before
     the next. Stopped half way it goes on when asked again; a second time nothing changes.
@@ -171,28 +181,28 @@ def apply_policies(
         return Applied(0, 0, (), refused)
     if not reason.strip():
         raise BadInput("--reason", "it is empty", "say why: it stays in the history of each case")
-    repinning = Repinning(installation, who, selection, AS_IT_IS)
+    repinning = Repinning(installation, who, selection, AS_IT_IS, page=page)
     what = f"customer/{repinning.customer}" if repinning.customer is not None else f"reseller/{who.key}"
     details = {"policy": repinning.default.id, "workflow": selection.workflow}
     amended, left_in_all, after = 0, 0, ""
     left: list[Left] = []
     while True:
         with installation.database.read() as connection:
-            page = repinning.wanted(connection, after)
-        if page is None:
+            found = repinning.wanted(connection, after)
+        if found is None:
             return Applied(amended, left_in_all, left)
-        after = page.last
+        after = found.last
         answers = amend_cases(
             installation.engine,
             who.tenant,
-            page.amendments,
+            found.amendments,
             who.as_actor,
             reason,
             act="policy.apply",
             target=what,
             details=details,
         )
-        stay = [*page.left, *left_as_they_are(answers)]
+        stay = [*found.left, *left_as_they_are(answers)]
         amended += sum(answer.amended is not None for answer in answers)
         left_in_all += len(stay)
         left += stay[: MOST_LEFT - len(left)]

@@ -105,7 +105,9 @@ class Foreseen(NamedTuple):
 class Repinning:
     """Which numbers are wanted for whom, on one day. Raises NotFound, BadInput, PolicyError for what cannot be."""
 
-    def __init__(self, installation: Installation, who: Who, selection: Selection, what_if: WhatIf) -> None:
+    def __init__(
+        self, installation: Installation, who: Who, selection: Selection, what_if: WhatIf, *, page: int = PAGE
+    ) -> None:
         trade = trade_of(installation)
         self.installation = installation
         self.who = who
@@ -121,6 +123,9 @@ class Repinning:
         self.default = self.book.in_force(self.name, self.today, overrides, what_if.numbers)
         """What a customer without numbers of its own would have."""
         self._same: dict[str, bool] = {}
+        self._page = page
+        self._fitting: list[str] | None = None
+        """Pinned policies with the wanted numbers, asked for once: what is amended lies behind us."""
 
     def wanted(self, connection: Connection, after: str = "") -> Wanted | None:
         """The page of customers behind `after`; None at the end."""
@@ -167,13 +172,15 @@ class Repinning:
         if self.customer is not None:
             return [self.customer] if self.customer > after else []
         tenant = self.who.tenant
-        same = self._with_wanted_numbers(connection, store.policies_pinned(connection, tenant))
-        return store.subjects_otherwise(connection, tenant, sorted(same), OWN_NUMBERS, after, PAGE)
+        if self._fitting is None:
+            same = self._with_wanted_numbers(connection, store.policies_pinned(connection, tenant))
+            self._fitting = sorted(same | {self.default.id})
+        return store.subjects_otherwise(connection, tenant, self._fitting, OWN_NUMBERS, after, self._page)
 
     def _subjects_with_own_numbers(self, connection: Connection, after: str) -> Sequence[str]:
         if self.customer is not None:
             return [self.customer] if self.customer > after else []
-        return store.subjects_marked(connection, self.who.tenant, OWN_NUMBERS, after, PAGE)
+        return store.subjects_marked(connection, self.who.tenant, OWN_NUMBERS, after, self._page)
 
     def _with_wanted_numbers(self, connection: Connection, policies: Iterable[str]) -> set[str]:
         """Those of these policies that have the numbers which are wanted of whoever has none of its own."""

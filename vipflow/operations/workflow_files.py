@@ -82,7 +82,7 @@ def _package_of(folder: Path, files: Sequence[Path]) -> Iterator[None]:
     """While it lasts, files of the folder may import each other as `<folder>.<file>`."""
     name = folder.name
     before = sys.modules.get(name)
-    if not hasattr(before, "__path__") or str(folder) not in list(before.__path__):  # type: ignore[union-attr]
+    if not hasattr(before, "__path__") or str(folder) not in list(before.__path__):  # type: ignore[union-attr]  # why: asked just before
         package = ModuleType(name)
         package.__path__ = [str(folder)]
         sys.modules[name] = package
