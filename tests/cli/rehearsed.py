@@ -8,6 +8,7 @@ from tests.operations.conftest import FORM, World, shipped_files
 from tests.operations.test_holds import post
 from vipflow.case import Actor, Incident, Tenant
 from vipflow.clock import StillClock
+from vipflow.engine.fit import remember
 from vipflow.engine.incidents import incident_row
 from vipflow.operations import authorizations, customers, holds, resellers, returns, team
 from vipflow.operations.installation import with_database
@@ -30,6 +31,8 @@ def build(url: str) -> None:
     create_all(database)
     clock = StillClock(BEGINS)
     world = World(with_database(shipped_files(), database, clock), clock)
+    with database.write() as connection:
+        remember(connection, world.installation.workflows)  # else whoever opens it first would
     resellers.add_reseller(world.installation, key="north", name="North Licences", overrides={"return_days": 15})
     for name, role in (("ada", "admin"), ("bob", "account_manager")):
         team.add_member(

@@ -25,7 +25,7 @@ EVENTS = json_lines(
 ACTS = {
     "reseller add": "south --name South",
     "reseller set": "--phone 0240",
-    "policy set": "payment_reminder_days=5 --customer pending",
+    "policy set": "payment_reminder_days=5",
     "policy unset": "return_days",
     "team add": "cleo@north.example --name Cleo",
     "team role": "bob@north.example support",

@@ -107,7 +107,7 @@ def test_the_catalogue_says_who_may_buy_and_how_by_the_resellers_policy(shop: Cl
     direct = {product["category"] for product in listed if not product["by_authorization"]}
     assert direct
     assert "acrobat-enterprise" not in direct
-    shop("reseller", "set", "--number", 'categories_without_authorization=["acrobat-enterprise"]')
+    shop("policy", "set", 'categories_without_authorization=["acrobat-enterprise"]')
     listed = shop("catalogue", "list", "--search", "Acrobat Pro", "--json").json["items"]
     assert {product["by_authorization"] for product in listed if product["category"] == "acrobat-enterprise"} == {False}
     shown = shop("catalogue", "show", "65322648")

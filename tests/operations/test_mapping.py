@@ -378,6 +378,23 @@ def problems(desk: Desk) -> str:
     return "\n".join(map(str, workflow_problems(desk.folder / "workflows")))
 
 
+def test_a_daemon_with_older_files_that_went_on_is_noticed_at_the_next_start(desk: Desk) -> None:
+    """All fitted and was remembered; then the older daemon moved a case into a state that is gone."""
+    desk.lend("emma")
+    desk.change(*RENAMED)
+    with desk.now.database.write() as connection:
+        remember(connection, desk.now.workflows)
+    assert misfit(desk.now.database, desk.now.workflows, desk.now.trade) is None
+    assert misfit(desk.now.database, desk.now.workflows, desk.now.trade, looks=True) is not None
+
+
+def test_a_state_that_is_settled_no_more_under_stored_cases_stops_the_start(desk: Desk) -> None:
+    desk.lend("moby")
+    assert desk.post("loan.declare_lost", "loans/moby").verdict == "applied"
+    desk.change(("settled = [returned, lost]", "settled = [returned]"))
+    assert "which was settled when they came there and is no settled one by the file" in str(desk.now.engine.unfit)
+
+
 def test_check_asks_for_a_golden_row_of_each_past_version_and_loads_it(desk: Desk) -> None:
     desk.change(GREW, BUILDS, UPGRADED)
     assert "facts_version = 2 and no golden row of version 1" in problems(desk)
@@ -401,6 +418,7 @@ def test_a_case_in_a_state_that_nobody_declares_is_told_of_and_keeps_its_timers(
     assert desk.states() == ["lent"]
     assert desk.timers() == timers
     verdict = desk.post("loan.give_back", "loans/emma")
-    assert verdict.verdict == "applied"  # a report is remembered, and shown to a person
-    assert ("contradiction",) in desk.rows(tables.incidents.c.kind)
+    assert verdict.verdict == "quarantined"  # kept whole, and tried again once its case is mapped
+    assert "a state that its file does not declare" in verdict.reasons[0].says.en
+    assert ("quarantined",) in desk.rows(tables.incidents.c.kind)
     assert do(desk).fits

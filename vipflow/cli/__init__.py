@@ -165,9 +165,9 @@ def run(arguments: list[str]) -> int:
 
 def _reseller_in(arguments: Sequence[str]) -> str | None:
     """What `--reseller KEY` or `--reseller=KEY` names."""
-    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
+    for place, argument in enumerate(arguments):
         if argument == "--reseller":
-            return following
+            return next(iter(arguments[place + 1 :]), None)
         if argument.startswith("--reseller="):
             return argument.partition("=")[2]
     return None

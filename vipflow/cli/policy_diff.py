@@ -34,7 +34,7 @@ def diff(
     session: Session,
     policy: Annotated[
         str | None,
-        typer.Argument(help="As if the reseller followed this policy: a name, or a .toml file.", metavar="[POLICY]"),
+        typer.Argument(help="As if the reseller followed this policy: a name, or a .toml file.", metavar="POLICY"),
     ] = None,
     number: Number = None,
     customer: OfCustomer = None,
