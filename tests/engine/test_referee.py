@@ -229,6 +229,8 @@ class Drawn:
     def _of(self, kind: Any, likely: tuple[Any, ...] | None = None) -> Any:
         random = self.random
         match kind:
+            case msgspec.inspect.Metadata():  # what pages say of it
+                return self._of(kind.type, likely)
             case msgspec.inspect.UnionType():
                 return self._of(random.choice(kind.types), likely)
             case msgspec.inspect.NoneType():
