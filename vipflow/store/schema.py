@@ -18,6 +18,9 @@ from vipflow.errors import SchemaError
 from vipflow.store.database import Database, open_database
 from vipflow.store.tables import metadata
 
+MIGRATING = 60.0
+"""Seconds that a migration waits for another one, which may have a large database in hand."""
+
 
 @dataclass(frozen=True)
 class SchemaStatus:
@@ -64,7 +67,7 @@ def migrate(database: Database | str) -> SchemaStatus:
     before. Raises `SchemaError` when a newer release wrote it.
     """
     if isinstance(database, str):
-        opened = open_database(database)
+        opened = open_database(database, patience=MIGRATING)
         try:
             return migrate(opened)
         finally:
