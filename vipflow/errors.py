@@ -163,7 +163,7 @@ class FileUnusable(VipflowError):
         if fault.errno in NO_ROOM:
             remedy = "make room, then do it again"
         elif fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            remedy = "let this user write there, or name another place"
+            remedy = "let this user read or write it, or name another place"
         else:
             remedy = "check its path and its disk"
         return cls(what, fault.strerror or str(fault), remedy)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Cli
+from vipflow.vip.numbers import SHIPPED_POLICIES
 
 ME = ("--as", "ada@nord.example")
 STORY = "[clock]\nstands_at = 2024-03-15T10:00:00Z\n"
@@ -31,6 +32,19 @@ def test_a_policy_that_is_not_there_is_named_with_the_nearest(cli: Cli) -> None:
     found = cli("policy", "show", "vip-2025")
     assert found.code == 4
     assert "did you mean vip-20" in found.err
+
+
+def test_check_tells_of_a_reseller_whose_policy_no_file_has(cli: Cli, place: Path, elan: str) -> None:
+    (place / "config.toml").write_text(f'{STORY}[folders]\npolicies = "ours"\n')
+    (place / "ours").mkdir()
+    shipped = (SHIPPED_POLICIES / "vip-2024.toml").read_text(encoding="utf-8")
+    (place / "ours" / "mine.toml").write_text(shipped.replace('name = "vip-2024"', 'name = "mine-2024"'))
+    assert cli("reseller", "set", "--policy", "mine-2024", *ME).code == 0
+    assert cli("check").code == 0
+    (place / "ours" / "mine.toml").unlink()
+    found = cli("check")
+    assert found.code == 1
+    assert "the reseller nord follows the policy mine-2024, which no file has (did you mean vip-2024?)" in found.err
 
 
 def test_the_numbers_of_a_reseller_say_who_decided_them(cli: Cli, elan_in_march: str) -> None:

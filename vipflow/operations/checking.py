@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+from sqlalchemy import Connection
 
 from vipflow.config import ConfigError, Settings, find_config, load_settings
 from vipflow.delivery.render import Templates
@@ -80,16 +81,31 @@ def _stored(settings: Settings, files: Files, checked: dict[str, str], problems:
             require_current(database)
             with database.read() as connection:
                 stranded = all_stranded(connection, files.workflows, files.trade)
+                lost = list(_policies_lost(connection, files))
         finally:
             database.dispose()
     except VipflowError as wrong:
         checked["stored cases"] = f"not looked at: {wrong}"
         return
+    if lost:
+        problems["resellers"] = lost
     checked["stored cases"] = "all find themselves in the workflow files"
     if stranded:
         checked["stored cases"] = "some do not find themselves in the workflow files"
         mends = "; `vipflow workflow apply` shows what they would become"
         problems["stored cases"] = [each.says + (mends if each.what in ("state", "timer") else "") for each in stranded]
+
+
+def _policies_lost(connection: Connection, files: Files) -> Iterator[str]:
+    """Resellers that follow a policy which no file has: nothing can begin there."""
+    if files.workflows.root.trade != "vip":
+        return
+    names = files.policy_book.names
+    for tenant in all_tenants(connection):
+        if tenant.policy not in names:
+            near = did_you_mean(tenant.policy, names)
+            mends = f"bring its file back, or choose another: vipflow reseller set {tenant.key} --policy NAME"
+            yield f"the reseller {tenant.key} follows the policy {tenant.policy}, which no file has{near}; {mends}"
 
 
 def _folders_of_templates(settings: Settings) -> Iterator[str]:
