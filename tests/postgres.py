@@ -179,7 +179,7 @@ def end_run(run: Run) -> None:
         os.close(run.alive)
         deadline = time.monotonic() + 20
         while run.folder.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+            time.sleep(0.02)  # why: a server on its way up
         return
     answer = read_answer(run.folder)
     if "url" in answer:
@@ -220,7 +220,7 @@ def _find_or_start(run: Path) -> None:
         if keeper.poll() is not None:
             _write_answer(run, {"problem": f"tests/postgres.py ended early: {(run / 'keeper.log').read_text()}"})
             (run / "keeper").unlink()
-        time.sleep(0.01)
+        time.sleep(0.01)  # why: another process works
 
 
 _started: list[subprocess.Popen[bytes]] = []  # a forgotten Popen warns that its process still runs; it should
@@ -356,7 +356,7 @@ def _ready(server: subprocess.Popen[bytes], pidfile: Path) -> bool:
             lines = pidfile.read_text().splitlines()
             if len(lines) >= 8 and lines[7].strip() == "ready":
                 return True
-        time.sleep(0.01)
+        time.sleep(0.01)  # why: another process works
     server.kill()
     server.wait()
     return False

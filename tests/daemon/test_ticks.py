@@ -82,7 +82,7 @@ def test_a_run_that_comes_more_than_a_second_late_is_not_dropped():
 
     async def story(_: Ticks) -> None:
         await begun.wait()
-        time.sleep(1.5)  # noqa: ASYNC251 - the machine stands still
+        time.sleep(1.5)  # noqa: ASYNC251  # why: the machine stands still
         await done.wait()
 
     tell(run, story)
@@ -139,7 +139,7 @@ def test_what_others_have_in_hand_is_not_asked_for_in_a_circle():
         runs += 1
         return Ticked(0, 0, now() - timedelta(seconds=1))
 
-    tell(run, lambda _: asyncio.sleep(1))  # a second in which it might turn
+    tell(run, lambda _: asyncio.sleep(1))  # why: a second in which it might turn
     assert 8 <= runs <= 14
 
 

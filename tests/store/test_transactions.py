@@ -234,7 +234,7 @@ print("writing", flush=True)
 while True:
     with database.write() as connection:
         set_meta(connection, "counter", str(int(connection.execute(locked).scalar()) + 1))
-        time.sleep(0.02)
+        time.sleep(0.02)  # why: another process works
 """
 )
 

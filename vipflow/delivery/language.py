@@ -251,7 +251,7 @@ def _allow(tree: nodes.Template, name: str | None, filename: str | None, *, html
             raise refuse(node, "{% include %} names its file in quotes")
         elif isinstance(node, nodes.Include) and (node.ignore_missing or not node.with_context):
             raise refuse(node, "{% include %} takes the name of a file and nothing else")
-        elif isinstance(node, nodes.Include) and html and not node.template.value.endswith(".html"):  # type: ignore[attr-defined]
+        elif isinstance(node, nodes.Include) and html and not node.template.value.endswith(".html"):  # type: ignore[attr-defined]  # why: a constant, as asked before
             raise refuse(node, "an HTML file includes HTML files: _shared/<language>/<name>.html")
         elif isinstance(node, nodes.Const) and isinstance(node.value, float):
             raise refuse(node, "only whole numbers are used")
@@ -300,7 +300,7 @@ class Survey:
         if isinstance(node, nodes.Name):
             yield node.name
         elif isinstance(node, nodes.Include):
-            yield from self._looked_at(self._tree(node.template.value))  # type: ignore[attr-defined]
+            yield from self._looked_at(self._tree(node.template.value))  # type: ignore[attr-defined]  # why: a constant, as asked before
         elif not (isinstance(node, nodes.Filter) and node.name == APART and isinstance(node.node, nodes.Name)):
             for child in node.iter_child_nodes():
                 yield from self._looked_at(child)
@@ -330,7 +330,7 @@ class Survey:
         if isinstance(node, nodes.TemplateData):
             return len(node.data)
         if isinstance(node, nodes.Include):
-            return self._size_of_file(node.template.value)  # type: ignore[attr-defined]
+            return self._size_of_file(node.template.value)  # type: ignore[attr-defined]  # why: a constant, as asked before
         if isinstance(node, nodes.Filter) and node.name == APART and node.node is not None:
             return self._size(node.node)
         inside = 1 + sum(map(self._size, node.iter_child_nodes()))
@@ -341,7 +341,7 @@ class Survey:
             if node.ctx == "load" and node.name not in bound:
                 yield node.name
         elif isinstance(node, nodes.Include):
-            yield from self._asked(self._tree(node.template.value), bound)  # type: ignore[attr-defined]
+            yield from self._asked(self._tree(node.template.value), bound)  # type: ignore[attr-defined]  # why: a constant, as asked before
         elif isinstance(node, nodes.For):
             yield from self._asked(node.iter, bound)
             inner = bound | {"loop"} | {name.name for name in node.target.find_all(nodes.Name)} | _named(node.target)

@@ -33,7 +33,7 @@ class Stopped:
     async def pause(self, seconds: float) -> None:
         """Waits so long, or until somebody asks to stop."""
         try:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(seconds)  # why: the caller's pause before a retry
         except asyncio.CancelledError:
             self._asked = True
 

@@ -81,7 +81,7 @@ async def _changes(address: URL) -> AsyncGenerator[None]:
             if version != before:
                 yield
             before = version
-            await asyncio.sleep(GLANCE)
+            await asyncio.sleep(GLANCE)  # why: SQLite rings no bell, so it is looked at
 
 
 async def _told(address: URL) -> AsyncGenerator[None]:
@@ -98,7 +98,7 @@ async def _told(address: URL) -> AsyncGenerator[None]:
             if [word async for word in connection.notifies(timeout=SOON.total_seconds(), stop_after=1)]:
                 yield
                 # Whoever wrote while the bell was quiet did not ring: look once more.
-                await asyncio.sleep(1.5 * QUIET)
+                await asyncio.sleep(1.5 * QUIET)  # why: a bell is quiet for so long
                 _ = [word async for word in connection.notifies(timeout=0)]
                 yield
             else:
